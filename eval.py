@@ -370,6 +370,8 @@ def main(argv=None):
     skipped = features.unread(pairs) + (sorted(labelled.skipped) if labelled else [])
     if skipped:
         report.say(report_skipped(skipped))
+    if labelled and labelled.notes:
+        report.say(report_skipped(labelled.notes, head="noted"))
     report.write()
     asked = " ".join(["python", *(sys.argv if argv is None else ["eval.py", *argv])])
     about = {

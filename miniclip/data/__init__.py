@@ -1,11 +1,12 @@
 """Pairs of pictures and captions (CLIP, section 2.2), from a source to batches of tensors.
 
-Read dataset.py (what every source offers), transforms.py (a picture to a tensor, section 2.4),
-image_io.py and files.py (pictures from files; pairs from a csv or a folder), records.py (pairs from Python, jsonl and
-parquet), and loader.py (batches).
-emoji/ is the embedded source, icons/ has the icons of a hundred teams, and shards/ reads and writes tars.
-curation/ chooses pairs by the words of their captions. labelled.py reads pictures with classes, for
-evaluation, and threads.py works on many pictures at once. cache.py keeps what is slow to make again.
+Read in this order: dataset.py (what every source offers), transforms.py (from a picture to a
+tensor, section 2.4), image_io.py (reading a picture file), files.py (pairs from a csv or a folder),
+records.py (pairs from Python, jsonl and parquet), and loader.py (batches). emoji/ is the source
+that comes with miniclip, icons/ has the icons of a hundred teams, and shards/ reads and writes tars
+of pairs. curation/ chooses pairs by the words of their captions. labelled.py reads pictures that
+have a class each, for evaluation. threads.py works on many pictures at once, and cache.py keeps
+files that would be slow to make again.
 """
 
 import os
@@ -22,16 +23,17 @@ from miniclip.data.icons.icons import Icons
 from miniclip.data.records import SUFFIXES, open_file, open_records
 from miniclip.data.shards.shards import is_shards, open_shards
 
-# As sources, these words always mean the built-in sets; a folder of that name is ./icons.
+# As sources, these two words always mean the built-in sets. A folder called icons is given as
+# ./icons.
 EMOJI, ICONS = BUILT_IN = "emoji", "icons"
-NONE = "none"  # as --val-data: nothing is held out
-SOURCE_OPTIONS = {  # what open_pairs takes beside the source, and its help in all commands
-    "image_column": "csv, jsonl, parquet: the column of pictures (default: recognised by its name)",
-    "caption_column": "csv, jsonl, parquet: the column of captions (default: recognised by its name)",
-    "columns": "csv: names of its columns, e.g. image,caption, if its first line does not name them",
+NONE = "none"  # `--val-data none` holds out no pairs
+SOURCE_OPTIONS = {  # the parameters of open_pairs beside the source: their help in all commands
+    "image_column": "csv, jsonl, parquet: the column of pictures (default: recognised by name)",
+    "caption_column": "csv, jsonl, parquet: the column of captions (default: recognised by name)",
+    "columns": "csv: names of its columns, e.g. image,caption, if the first line is not a header",
     "caption_key": 'shards: the key of the caption in a .json (default: "captions" or "caption")',
-    "cache_dir": "shards: folder for what is fetched over http, s3 or gs (default: in the cache)",
-    "icons": "icons: folder of the npm package of icons (default: fetched once into the cache)",
+    "cache_dir": "shards: folder for shards fetched over http, s3 or gs (default: in the cache)",
+    "icons": "icons: folder with the npm package of icons (default: fetched once into the cache)",
 }
 COLUMNS = {"image_column", "caption_column"}
 SOURCE_FLAGS = {
@@ -51,16 +53,20 @@ def open_pairs(
     cache_dir: str | Path | None = None,
     icons: str | Path | None = None,
 ) -> Pairs:
-    """Pairs from a source. "emoji" or None are the embedded emoji, and "icons" the icons of a hundred
-    teams. Otherwise source is the path of a csv, a folder, shards, or a .jsonl or .parquet file (~ is
-    expanded). From Python it may also be a list of (picture, caption), or a dataset of Hugging Face
-    (records.py).
+    """Open a source of pairs.
 
-    image_column, caption_column: the names of these two columns, if they are not recognised. columns:
-    for a csv without a header, the names of all its columns, as a list or separated by commas.
-    caption_key, cache_dir: see open_shards. icons: the folder of the npm package of icons. Raises
-    UserError when there is no such source, when it has no pair, or when an option is for another kind
-    of source.
+    source: "emoji" or None stands for the emoji that come with miniclip, and "icons" for the icons
+    of a hundred teams. Any other text is the path of a csv, a folder, shards, or a .jsonl or
+    .parquet file; ~ is expanded. From Python, source may also be a list of (picture, caption), or a
+    dataset of Hugging Face (records.py).
+
+    image_column, caption_column: the names of these two columns, if they are not recognised.
+    columns: for a csv that has no header line, the names of all its columns, as a list or separated
+    by commas.
+    caption_key, cache_dir: see open_shards. icons: the folder that holds the npm package of icons.
+
+    Raises UserError when there is no such source, when the source gives no pair, or when an option
+    is for another kind of source.
     """
     options = dict(
         image_column=image_column,
@@ -81,8 +87,8 @@ def open_pairs(
 
 
 def _opener(source):
-    """(a function that opens the source, the names of the options that this function takes, what a
-    message calls the source). Raises UserError where there is no such source."""
+    """(a function that opens the source, the names of the options that this function takes, the
+    text by which a message names the source). Raises UserError if there is no such source."""
     if not isinstance(source, (str, type(None))):
         return open_records, COLUMNS, "records"
     if source in (None, EMOJI):
@@ -91,7 +97,7 @@ def _opener(source):
         return lambda source, icons=None: Icons(icons), {"icons"}, source
     shown = printable(source)
     if is_shards(source):
-        shown += ", a source of shards, for which there is --caption-key"
+        shown += ", a source of shards, which takes --caption-key and --cache-dir"
         return open_shards, {"caption_key", "cache_dir"}, shown
     if os.path.isdir(source):
         return open_folder, set(), shown
@@ -111,21 +117,22 @@ def _opener(source):
 
 
 def open_divided(source=None, kept=None, val_data=None, **options) -> Pairs:
-    """The pairs that `open_pairs` gives, divided into what a run trains on and what it holds out.
+    """The pairs that `open_pairs` gives, divided into pairs to train on and pairs to hold out.
 
-    kept: see keep_pairs. val_data: another source, of which all pairs are held out as "val"; "none" adds
-    no pairs. In both cases the tenth that a hash would hold out is trained on too, and rows that a
-    column `split` calls "val" are not used. None: the source's own splits stay as they are.
+    kept: which pairs to train on, see keep_pairs. val_data: None leaves the splits of the source as
+    they are. The name of another source holds out all pairs of that source, as the split "val". The
+    word "none" adds no pairs. With another source or "none", the tenth that a hash would hold out
+    is trained on too, and rows that a column `split` marks as "val" are not used.
     """
     val_data = os.fspath(val_data) if isinstance(val_data, os.PathLike) else val_data
     built_in = source in (None, *BUILT_IN)
     same = val_data and not built_in and os.path.realpath(str(source)) == os.path.realpath(val_data)
     refuse(
         {
-            "--val-data is for pairs of your own; emoji and icons have their tests": (
+            "--val-data is for pairs of your own; emoji and icons hold out pairs themselves": (
                 val_data and built_in
             ),
-            "--val-data names the pairs of --data; give other pairs": same,
+            "--val-data and --data name the same source; give --val-data other pairs": same,
         }
     )
     pairs = open_pairs(source, **options)
@@ -141,10 +148,10 @@ def open_divided(source=None, kept=None, val_data=None, **options) -> Pairs:
 
 
 def source_or_none(text):
-    """An argparse type: a source of pairs; None, the default of train.py, for "emoji"."""
+    """An argparse type for a source of pairs: "emoji" becomes None, the default of train.py."""
     return None if text == EMOJI else path(str)(text)
 
 
 def source_options(options: dict) -> dict:
-    """Of all the options of a command, by name, those that open_pairs takes beside the source."""
+    """Those of a command's options, {name: value}, that open_pairs takes beside the source."""
     return {name: options[name] for name in SOURCE_OPTIONS}

@@ -1,8 +1,10 @@
-"""What is in a source of pairs: python -m miniclip.data [pairs.csv | folder | shards | icons | emoji]
+"""What is in a source of pairs:
 
-Counts what a result depends on: how many pairs there are, what is held out, what occurs twice and
-what had to be left out. Every picture is decoded once, so damage that training would meet later is
-named here.
+    python -m miniclip.data [pairs.csv | folder | shards | icons | emoji]
+
+The command counts what a result depends on: how many pairs there are, what is held out, what occurs
+twice and what had to be left out. It decodes every picture, so that damage which training would
+meet later is named now.
 """
 
 import collections
@@ -18,7 +20,7 @@ from miniclip.data.threads import read_all
 
 COMMANDS = {  # name: (module, what it does)
     "pack": ("miniclip.data.shards.pack", "write shards"),
-    "curate": ("miniclip.data.curation.curate", "limit what is frequent"),
+    "curate": ("miniclip.data.curation.curate", "limit the pairs of frequent words"),
 }
 OPTIONS = {
     "data": dict(
@@ -31,7 +33,8 @@ OPTIONS = {
 
 
 def summary(pairs: Pairs) -> tuple[list, list]:
-    """Read all pairs: (rows (what, how many, remark), [(name, reason)] of the damaged pictures)."""
+    """Read all pairs: (rows, damaged). rows: (what is counted, its number, a remark). damaged:
+    [(name, reason)] of the pictures that cannot be decoded."""
 
     def digest(i):
         image = pairs.image(i)
@@ -65,12 +68,12 @@ def summary(pairs: Pairs) -> tuple[list, list]:
 
 @command("python -m miniclip.data")
 def main(argv=None):
-    """The command: a summary, or the sub-commands pack and curate. Returns the exit code."""
+    """Print a summary, or run the sub-command pack or curate. Returns the exit code."""
     argv = sys.argv[1:] if argv is None else argv
     what = "Count what is in a set of pairs."
     if argv[:1] and argv[0] in COMMANDS:
         return choose("python -m miniclip.data", what, COMMANDS, argv)
-    also = "pack ... writes shards, curate ... limits what is frequent; see pack -h, curate -h"
+    also = "pack ... writes shards, curate ... limits pairs of frequent words; see their -h"
     args = Parser.of("python -m miniclip.data", what, OPTIONS, epilog=also).parse_args(argv)
     pairs = open_pairs(args.data, **source_options(vars(args)))
     rows, damaged = summary(pairs)

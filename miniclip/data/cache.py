@@ -1,9 +1,10 @@
-"""Files that can be made again: drawn emoji, the index of shards, features. A checksum, a line of
-JSON, and then bytes, which processes share because they stay in the file.
+"""Files that can be made again, such as drawn emoji, the index of shards and features.
 
-A hash of what a file was made from is part of its name, so a file made from something else is never
-found. A file whose checksum does not hold is made again. Files are written beside their place and
-renamed into it, so that a reader never sees a part of one. They may be deleted at any time.
+Each file holds a checksum, a line of JSON, and then bytes. The bytes are not copied but mapped, so
+that processes share them. A hash of what a file was made from is part of its name, so a file that
+was made from something else is never found. A file whose checksum is wrong is made again. A file is
+written under another name and then renamed, so that a reader never sees an incomplete file. The
+files may be deleted at any time.
 """
 
 import hashlib
@@ -19,18 +20,22 @@ from miniclip.data.dataset import file_size
 
 
 def folder() -> Path:
-    """The folder of these files: $MINICLIP_CACHE, or miniclip in $XDG_CACHE_HOME or ~/.cache."""
+    """The folder of the cached files: $MINICLIP_CACHE, or else miniclip in $XDG_CACHE_HOME or
+    ~/.cache."""
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(os.path.expanduser(os.environ.get("MINICLIP_CACHE") or f"{base}/miniclip"))
 
 
 def load_or_make(name: str, made_of, make, what: str, passing=()):
-    """(notes, body) of the cached file, or else of make(), which is then written there.
+    """(notes, body) of a cached file, which is made and written if there is no such file yet.
 
-    The file is called `name`-KEY.bin; KEY is a hash of made_of, what JSON can hold. notes: what JSON
-    can hold; body: bytes, (n,) uint8 that lies in the file where it was read. what: what a message
-    calls the file when it cannot be written. passing: reasons in notes, a list of (name, reason),
-    for which the file is made again.
+    name, made_of: the file is called `name`-KEY.bin, where KEY is a hash of made_of. made_of must
+    be a value that JSON can express.
+    make: a function that returns (notes, body). notes: a value that JSON can express. body: an
+    array of uint8. A body that is read from the file is (n,) and mapped.
+    what: how the message that the file cannot be written names its content.
+    passing: reasons that may soon not hold any more. If it is given, notes is a list of
+    (name, reason), and a file whose notes hold one of these reasons is made again.
     """
     path = path_of(name, made_of)
     found = read(path)
@@ -41,16 +46,16 @@ def load_or_make(name: str, made_of, make, what: str, passing=()):
 
 
 def path_of(name: str, made_of) -> Path:
-    """The path of a cached file. made_of: what JSON can hold, of which a hash is part of the name."""
+    """The path of a cached file. Its name holds a hash of made_of, which JSON must express."""
     return folder() / f"{name}-{hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]}.bin"
 
 
 def keep(path: Path, notes, body, what: str) -> None:
-    """Write a file; the whole of it is there, or nothing. body: bytes. Where it cannot be written, this
-    is only said on stderr."""
+    """Write a file, completely or not at all. body: bytes or an array. If the file cannot be
+    written, a message on stderr says so, and nothing is raised."""
     notes = json.dumps(notes).encode() + b"\n"
     try:
-        refuse({"there is no such user's home folder": path.parts[0].startswith("~")})
+        refuse({"there is no such user, so ~ names no folder": path.parts[0].startswith("~")})
         with replacing(path) as file:
             file.write(_checksum(notes, body) + notes)
             file.write(body)
@@ -59,7 +64,7 @@ def keep(path: Path, notes, body, what: str) -> None:
 
 
 def read(path: Path):
-    """(notes, body) of a file, or None if it is not there or damaged."""
+    """(notes, body) of a file, or None if the file is missing or damaged."""
     try:
         file_size(path)
         with open(path, "rb") as file:

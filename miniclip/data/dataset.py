@@ -1,8 +1,9 @@
 """What every source of pairs offers: pictures, captions, splits (CLIP, section 2.2).
 
-Training, evaluation and the loader use pairs through this class only, so the embedded emoji, a csv, a
-folder and shards are the same to them. A pair is one picture with one or several captions. A picture
-that occurs under two names is one pair: two pairs would be false negatives of each other.
+Training, evaluation and the loader use pairs only through the class Pairs, so they need not know
+whether the pairs come from the built-in emoji, a csv, a folder or shards. A pair is one picture
+with one or several captions. A picture that occurs under two names is one pair with two captions,
+because two pairs with the same picture would be false negatives of each other.
 """
 
 import csv
@@ -20,9 +21,9 @@ from miniclip.common import UserError, checked, number, refuse
 
 HELD_OUT_ONE_IN = 10
 MOST_LINE = 1 << 24  # characters in one line of a csv
-MOST_TEXT_BYTES = 1 << 20  # of a caption's file, and characters of a csv's field
+MOST_TEXT_BYTES = 1 << 20  # in a file of captions; also the most characters in one field of a csv
 _CONTROLS = dict.fromkeys([*range(32), *range(127, 160)], " ")
-LIST_COLUMNS = ["pair", "name", "query"]  # of a list of pairs, which curation/ writes
+LIST_COLUMNS = ["pair", "name", "query"]  # the header of a list of pairs that curation/ writes
 
 
 class BadPicture(UserError):
@@ -30,8 +31,11 @@ class BadPicture(UserError):
 
 
 def file_size(path) -> int:
-    """The size of a file in bytes. Raises OSError where it cannot be looked at, is empty, or is a
-    folder, a pipe or a device, since reading one could block for ever."""
+    """The size of a file in bytes.
+
+    Raises OSError when the file cannot be looked at, is empty, or is not a plain file. Reading a
+    pipe or a device could block for ever.
+    """
     size, is_file = os.stat(path).st_size, os.path.isfile(path)
     if not (size and is_file):
         raise OSError(errno.EINVAL, "an empty file" if is_file else "not a file", path)
@@ -39,11 +43,11 @@ def file_size(path) -> int:
 
 
 def fingerprint(path) -> list:
-    """What tells whether a file has changed or was replaced: its path, size, times and number on the
-    disk, as far as they are known."""
+    """Values that differ after a file was changed or replaced: its path, size, times and inode
+    number. If the file cannot be looked at, the list holds only its path."""
     try:
         status = os.stat(path)
-        # programs can set mtime, but not ctime
+        # both times, because programs can set mtime, but not ctime
         return [path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
     except (OSError, ValueError):
         return [path]
@@ -52,15 +56,21 @@ def fingerprint(path) -> list:
 class Pairs:
     """Pictures with captions, indexed from 0.
 
-    name: str; skipped: list of (name, reason) left out while indexing; splits: {name: list of
-    indices}, "train" always among them; packages: {name: version} of the installed packages that
-    the pictures come from. A subclass defines `image`, or `load_downscaled` where a smaller picture
-    can be loaded faster.
+    name: what the source is called.
+    splits: {name of a split: its indices}. There is always a split "train".
+    skipped: [(name, reason)] of what was left out when the source was opened.
+    packages: {name: version} of the installed packages that the pictures come from.
 
-    What only some sources have is None or empty here. paths: the files that are read; rows: the rows
-    of the emoji table of each picture; tones: a method, the skin tones in the name of picture i;
-    class_names: the classes that the source brings, of which label(i) is one; credits: lines that say
-    whose work the pictures are; homes: the families of each icon.
+    A subclass defines `image`. If smaller pictures can be loaded faster, it defines
+    `load_downscaled` instead. The following are None or empty unless a source has them:
+
+    paths: the files that are read.
+    rows: for each picture, the list of its rows in the table of emoji.
+    tones: a method. tones(i) gives the skin tones in the name of picture i.
+    class_names: the names of the classes that the source brings. A source that has them also has a
+        method label: label(i) is the position of picture i's class, or -1 if it has none.
+    credits: lines of text that say whose work the pictures are.
+    homes: for each icon, the set of its families.
     """
 
     packages = {}
@@ -75,14 +85,16 @@ class Pairs:
         return len(self._captions)
 
     def image(self, i):
-        """Picture i as a PIL image of mode RGB, upright. Several threads may call it. Raises
-        BadPicture."""
+        """Picture i as a PIL image of mode RGB, upright. Several threads may call this method at
+        the same time. Raises BadPicture."""
         return self.load_downscaled(i, None)
 
     def load_downscaled(self, i, side):
-        """Picture i for a crop of which `side` pixels of its short side are enough: it may be
-        smaller than image(i) by a power of two, where that is faster. side None: the whole picture.
-        Raises BadPicture."""
+        """Picture i for a user who needs only `side` pixels along its short side.
+
+        The picture may be smaller than image(i) by a power of two, if that is faster to load. side
+        None: the full size. Raises BadPicture.
+        """
         return self.image(i)
 
     def captions(self, i) -> tuple[str, ...]:
@@ -95,17 +107,20 @@ class Pairs:
         return own[int(rng.integers(len(own)))]
 
     def names(self, i) -> tuple[str, ...]:
-        """The names of what picture i shows. With --unique-names, two pictures that share a name
-        are kept out of one batch where that is possible."""
+        """The names of what picture i shows. With --unique-names, two pictures that share a name go
+        into different batches if that is possible."""
         return self.captions(i)
 
     def stamp(self, i):
-        """What tells whether picture i is still the same, as JSON can hold it, or None where nothing
-        tells: for pictures of packages their versions, for files their `fingerprint`."""
+        """A value that differs after picture i has changed, or None if there is no such value.
+
+        JSON can express the value. For pictures from installed packages it holds the versions of
+        the packages, and for files their `fingerprint`.
+        """
         return [self.packages, i] if self.packages else None
 
     def where(self, i) -> str:
-        """What picture i is called in a message about it."""
+        """The name that messages give to picture i."""
         return self._captions[i][0]
 
     @functools.cached_property
@@ -121,16 +136,17 @@ class Pairs:
         return digest.hexdigest()
 
     def order(self, indices, seed, epoch) -> np.ndarray:
-        """`indices` in the order of an epoch, int64; see `shuffled`."""
+        """`indices` in the order of one epoch: int64, see `shuffled`."""
         return shuffled(indices, seed, epoch)
 
     def gallery(self, split):
-        """The indices of the pictures that a caption of this split is compared with in retrieval:
-        here those of the split."""
+        """The indices of the pictures that retrieval compares with a caption of `split`: here, the
+        pictures of the split itself."""
         return self.splits[split]
 
     def queries(self, split, k=8):
-        """([k texts], [index of the picture that each describes]) to show retrieval with."""
+        """At most k examples for retrieval: ([texts], [index of the picture that each text
+        describes])."""
         indices = self.splits[split]
         k = min(k, len(indices))
         chosen = [indices[j * len(indices) // k] for j in range(k)]
@@ -138,11 +154,12 @@ class Pairs:
 
 
 class Joined(Pairs):
-    """The pairs of `first`, followed by the pairs of another source, which are held out as "val"."""
+    """The pairs of `first`, followed by the pairs of `second`, which are held out as "val"."""
 
     def __init__(self, first, second):
         self.parts, self.starts = (first, second), (0, len(first))
-        splits = {  # the first one held out is measured
+        # a run measures the first split that is held out, so "val" comes before those of `first`
+        splits = {
             "train": [],
             "val": [*range(len(first), len(first) + len(second))],
             **first.splits,
@@ -153,7 +170,7 @@ class Joined(Pairs):
         return sum(map(len, self.parts))
 
     def _of_source(self, method, i, *more):
-        """What a method of the source of pair i says about it, with its index there."""
+        """Call a method of the source of pair i, with the pair's index in that source."""
         i += len(self) * (i < 0)
         k = int(i >= self.starts[1])
         return getattr(self.parts[k], method)(i - self.starts[k], *more)
@@ -165,11 +182,11 @@ class Joined(Pairs):
 
     @functools.cached_property
     def digest(self):
-        """Of the digests of both sources."""
+        """The SHA-256, in hex, of the digests of both sources."""
         return hashlib.sha256("".join(part.digest for part in self.parts).encode()).hexdigest()
 
     def order(self, indices, seed, epoch):
-        """`indices` in the order of an epoch, which is that of the first source."""
+        """`indices` in the order in which the first source reads them in an epoch."""
         return self.parts[0].order(indices, seed, epoch)
 
 
@@ -179,7 +196,10 @@ def shuffled(indices, seed: int, epoch: int) -> np.ndarray:
 
 
 def changed_packages(then: dict, now: dict) -> str:
-    """Which packages of Pairs.packages `then` have another version `now`: "a 1.2 (was 1.1)", or ""."""
+    """The packages whose version has changed: "a 1.2 (was 1.1)", or "" if there are none.
+
+    then, now: the Pairs.packages of a run when it began, and now.
+    """
     return ", ".join(
         f"{package} {now.get(package)} (was {version})"
         for package, version in then.items()
@@ -191,25 +211,30 @@ def changed_packages(then: dict, now: dict) -> str:
 def keep_pairs(pairs: Pairs, kept: int | str | Path | None) -> None:
     """Train on some of the training pairs only.
 
-    kept: how many, the same ones each time, or the path of a list that `curate` wrote; None: all.
-    Raises UserError when the list is of other pairs, or the number is below 1.
+    kept: the number of pairs to train on, or the path of a list that `curate` wrote, or None for
+    all pairs. A number chooses the same pairs each time. Raises UserError when the list does not
+    fit the pairs, or when the number is below 1.
     """
     train = pairs.splits["train"]
     if isinstance(kept, (str, os.PathLike)):
         pairs.splits["train"] = _listed(pairs, kept)
     elif kept is not None and kept < len(train):
-        refuse({f"training keeps at least 1 pair, not {kept}": kept < 1})
+        refuse({f"the number of pairs to keep must be at least 1, not {kept}": kept < 1})
         pairs.splits["train"] = sorted(shuffled(train, 0, 0)[:kept].tolist())
 
 
 def some_pairs(text):
-    """An argparse type: a number of pairs, or the path of a list, as before there was --keep."""
+    """The argparse type of --pairs: a number of pairs, or the path of a list, for which newer
+    versions have --keep."""
     return number(int, low=1)(text) if text.isdigit() or not os.path.isfile(text) else text
 
 
 def _listed(pairs, path):
-    """The indices in a list. Names are compared, of a long list some. Raises UserError, or the OSError of
-    a file that cannot be read."""
+    """The indices in a list that `curate` wrote.
+
+    The names in the list must be those of the pairs, but in a long list only some of them are
+    compared. Raises UserError, or OSError when the file cannot be read.
+    """
     train, found, names = pairs.splits["train"], [], []
     refuse({f"{printable(path)} cannot be read: there is no such file": not os.path.isfile(path)})
     try:
@@ -218,7 +243,7 @@ def _listed(pairs, path):
             if (columns := next(rows, [])[:3]) == LIST_COLUMNS:
                 for number, (i, name, _) in enumerate(rows):
                     found.append(int(i))
-                    if number < 1000 or number % 100 == 0:  # shards read a name from the disk
+                    if number < 1000 or number % 100 == 0:  # shards read each name from the disk
                         names.append((found[-1], name))
     except (ValueError, OverflowError, csv.Error):
         raise UserError(f"{printable(path)} is damaged after {len(found):,} pairs") from None
@@ -226,8 +251,8 @@ def _listed(pairs, path):
     refuse(
         {
             f"{printable(path)} is not a list that curate wrote": columns != LIST_COLUMNS,
-            f"{printable(path)} lists other pairs than those of {printable(pairs.name)}: curate "
-            "them again, with the same options": not (
+            f"{printable(path)} does not fit the training pairs of {printable(pairs.name)}; run "
+            "curate again, with the same options of the source": not (
                 known and all(pairs.where(i) == name for i, name in names)
             ),
         }
@@ -236,18 +261,21 @@ def _listed(pairs, path):
 
 
 def sha256(path) -> str:
-    """The SHA-256, in hex, of a file. It is mapped, because weights are larger than the memory that they
-    should take here."""
-    # nothing of an empty file can be mapped
+    """The SHA-256, in hex, of a file. The file is mapped, because weights would take much memory if
+    they were read as a whole."""
+    # an empty file cannot be mapped
     data = np.memmap(path, mode="r") if os.path.getsize(path) else b""
     return hashlib.sha256(data).hexdigest()
 
 
 def lines(file):
-    """The lines of an open file, text or bytes. Raises UserError for one without an end."""
+    """Yield the lines of an open file, text or bytes. Raises UserError for a line that is far too
+    long."""
     while line := file.readline(MOST_LINE):
         if len(line) == MOST_LINE:
-            raise UserError(f"{printable(file.name)} has a line of more than 16 MiB: is it a csv?")
+            raise UserError(
+                f"{printable(file.name)} has a line of more than 16 MiB; is it a text file?"
+            )
         yield line
 
 
@@ -268,20 +296,22 @@ def words(text: str) -> list[str]:
 
 
 def one_line(text: str) -> str:
-    """A caption as it is used: on one line, single spaces, without control characters such as ESC,
-    which a terminal would obey."""
+    """A caption as miniclip uses it: on one line, with single spaces, and without control
+    characters such as ESC, which a terminal would obey."""
     return " ".join(text.translate(_CONTROLS).split())
 
 
-def report_skipped(skipped, shown=3) -> str:
-    """One sentence about what was left out: [(name, reason), ...] -> str ('' for nothing)."""
+def report_skipped(skipped, shown=3, head="left out") -> str:
+    """One sentence about what was left out, or '' if nothing was. skipped: [(name, reason)], of
+    which the first `shown` are named. head: what happened to them."""
     few = [f"{printable(name)} ({printable(reason)})" for name, reason in skipped[:shown]]
     more = f" and {len(skipped) - shown:,} more" if len(skipped) > shown else ""
-    return f"left out {len(skipped):,}: {', '.join(few)}{more}" if skipped else ""
+    return f"{head} {len(skipped):,}: {', '.join(few)}{more}" if skipped else ""
 
 
 def printable(text, longest=80) -> str:
-    """`text` on one line of a terminal: control characters escaped, the middle cut if it is long."""
+    """`text` on one line of a terminal: control characters escaped, the middle cut if it is
+    long."""
     text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
     cut = text[: longest // 2 - 2] + " ... " + text[-(longest // 2) + 3 :]
     return cut if len(text) > longest else text

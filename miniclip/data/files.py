@@ -1,12 +1,12 @@
-"""Your own pairs: rows of a picture and captions, and two places they come from: a csv, and a folder of
-pictures each with a .txt beside it.
+"""Your own pairs, from a csv or from a folder of pictures that each have a .txt beside them.
 
-A mistake in one row or one picture costs that one alone: it goes to `skipped` with the reason. A
-mistake that concerns everything (no column of captions, no usable pair) is a UserError. Only the
-headers of pictures are read here. Damage further on is found, and skipped, when the picture is
-loaded.
-A tenth is held out, by the hash of the path relative to the csv or folder, unless a column `split` says
-what is held out. Left out: fetching URLs.
+Both are read as rows of a picture and its captions. A row or a picture that cannot be used goes to
+`skipped` with the reason, and the remaining rows are read. A mistake that concerns everything, such
+as a missing column of captions, is a UserError. Only the header of each picture is read here.
+Damage after the header is found when the picture is loaded, and the picture is skipped then.
+
+A tenth of the pairs is held out, by the hash of the picture's path relative to the csv or folder.
+If there is a column `split`, it decides instead. Left out: fetching URLs.
 """
 
 import codecs
@@ -34,32 +34,35 @@ from miniclip.data.dataset import (
 )
 
 UTF_16 = codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE  # how a text in UTF-16 or UTF-32 begins
-MOST_LIST_BYTES = 1 << 26  # of a file of class names, templates or queries
+MOST_LIST_BYTES = 1 << 26  # in a file of class names, templates or queries
 csv.field_size_limit(MOST_TEXT_BYTES)
-codecs.register_error(  # bytes that are not UTF-8 are read as Windows' Latin
+codecs.register_error(  # bytes that are not UTF-8 are read as cp1252, Windows' Latin
     "windows", lambda e: (e.object[e.start : e.end].decode("cp1252", "replace"), e.end)
 )
-# A field that is quoted after a space. The csv module's skipinitialspace would also take the spaces
-# of a caption whose separators are not quoted.
+# A field whose quote comes after a space. The csv module's skipinitialspace would accept it, but
+# would also remove spaces from a caption that has separators without quotes.
 SPACED = re.compile(r'^ +"((?:[^"]|"")*)" *$')
 SEPARATORS = (",", "\t", ";", "|")
-# names of columns, in lower case with _ for spaces, the most specific first
+# names of columns that are recognised, in lower case with _ for spaces, the most specific first
 PICTURE_COLUMNS = """filepath file_path image_path path filename file_name file image image_file img
     picture photo""".split()
 CAPTION_COLUMNS = "caption captions text description title alt_text alt sentence label".split()
 SPLITS = ("train", "val", "test")  # what a column `split` divides pairs into
 MARKS = {"train": 0, "training": 0, "test": 2}  # any other value is held out as "val"
-UNMARKED = -1  # where there is no such column
+UNMARKED = -1  # the mark of a pair whose source has no column `split`
 
 
 def mark(value) -> int:
-    """The position in SPLITS that a value of the column `split` means."""
+    """The position in SPLITS that a value of the column `split` stands for."""
     return MARKS.get(str(value).strip().lower(), SPLITS.index("val"))
 
 
 def divided(wheres: list[str], marks: list[int]) -> dict[str, list[int]]:
-    """The splits of pairs: by their marks, or else by the hashes of their names: a tenth is held out,
-    unless too few would be left to test or to train on."""
+    """The splits of pairs that have these names and marks, {name of a split: indices}.
+
+    The marks decide if all pairs have one. Otherwise the hashes of the names decide: a tenth is
+    held out, unless that would leave too few pairs to test or to train on.
+    """
     if UNMARKED not in marks:
         splits = {name: [i for i, m in enumerate(marks) if m == k] for k, name in enumerate(SPLITS)}
         return {name: own for name, own in splits.items() if own or name == "train"}
@@ -70,16 +73,21 @@ def divided(wheres: list[str], marks: list[int]) -> dict[str, list[int]]:
 
 
 class Files(Pairs):
-    """Pairs from rows; those with the same picture are one pair.
+    """Pairs from rows. Rows with the same picture are one pair.
 
-    rows: an iterator over (what a message calls the row, its picture, its captions, its mark, why it
-    cannot be used or None). picture: as `source_of` takes it. mark: a position in SPLITS, or UNMARKED.
-    skipped: a list, to which (name, reason) is added for what cannot be used; root: the absolute path
-    of the folder that paths are relative to. Raises UserError, with `empty` where there are no rows.
+    rows: an iterator over (name, picture, captions, mark, problem). name: what messages call the
+    row.
+    picture: as `source_of` takes it. mark: a position in SPLITS, or UNMARKED. problem: why the row
+    cannot be used, or None.
+    root: the absolute path of the folder that paths are relative to.
+    skipped: a list to which (name, reason) is added for each row that cannot be used.
+    empty: the reason that an error gives if there are no rows at all.
+
+    Raises UserError when no row can be used.
     """
 
     def __init__(self, name, root, rows, skipped, empty="no rows"):
-        pairs = {}  # {path, or else the row: (source, {caption: True}, mark)}
+        pairs = {}  # {path, or else the name of the row: (source, {caption: True}, mark)}
         for row, picture, captions, part, why in tqdm(
             rows, "looking at pictures", delay=1, disable=None
         ):
@@ -88,7 +96,7 @@ class Files(Pairs):
                 refuse({why: why, "an empty caption": not captions})
                 source = source_of(picture, root)
                 key = source if isinstance(source, str) else row
-                # what is only read when it is asked for is checked then
+                # a function gives its picture later, and the picture is checked then
                 if key not in pairs and not callable(source):
                     image_io.check(source)
                 _, known, before = pairs.get(key, (source, {}, part))
@@ -112,14 +120,15 @@ class Files(Pairs):
         return fingerprint(self.sources[i]) if isinstance(self.sources[i], str) else None
 
     def where(self, i):
-        """The path of picture i, relative to the csv or the folder, or what its row is called."""
+        """The path of picture i, relative to the csv or the folder, or else the name of its row."""
         return self.wheres[i]
 
 
 def source_of(picture, root):
-    """What image_io.read takes: an absolute path, the bytes of a file, a PIL image, or a function that
-    returns one of these. A path is relative to `root`. Raises UserError."""
-    if isinstance(picture, dict):  # "path" beside bytes is only a name, which others may have too
+    """The picture of a row as image_io.read takes it: an absolute path, the bytes of a file, a PIL
+    image, or a function that returns one of these. The row's path may be relative to `root`. Raises
+    UserError."""
+    if isinstance(picture, dict):  # "path" beside "bytes" is only a name, and may occur twice
         picture = picture.get("bytes") or picture.get("path")
     if isinstance(picture, (str, os.PathLike)) and os.fspath(picture):
         return normal(root, os.fspath(picture))
@@ -128,19 +137,23 @@ def source_of(picture, root):
     refuse(
         {
             "no picture": isinstance(picture, (str, type(None))),
-            f"a picture is a path, a PIL image or the bytes of a file, not {kind}": not is_picture,
+            f"a picture must be a path, a PIL image or the bytes of a file, not {kind}": (
+                not is_picture
+            ),
         }
     )
     return picture
 
 
 def open_csv(path, image_column=None, caption_column=None, columns=None) -> Files:
-    """Pairs from a csv: a column of picture paths, relative to it, and one of captions.
+    """Pairs from a csv that has a column of captions and a column of picture paths.
 
-    Rows with the same picture are one pair, which is held out if the column `split` of any of them
-    says so. The columns are those that fit the header unless given. columns: the header of a csv
-    without one, names with commas between them. Raises UserError when none fit, or when no row can
-    be used.
+    The paths are relative to the csv. Rows with the same picture are one pair. The pair is held out
+    if the column `split` says so in any of its rows.
+    image_column, caption_column: the names of the two columns; None: they are recognised.
+    columns: for a csv that has no header line, the names of its columns, as a list or separated by
+    commas.
+    Raises UserError when one of the two columns is not found, or when no row can be used.
     """
     columns = ",".join(map(str, columns)) if isinstance(columns, (list, tuple)) else columns
     others = "or, for a csv without a header, give --columns image,caption"
@@ -150,13 +163,13 @@ def open_csv(path, image_column=None, caption_column=None, columns=None) -> File
             "picture paths",
             PICTURE_COLUMNS,
             image_column,
-            f"; choose another with --image-column, {others}",
+            f"; name one of them with --image-column, {others}",
         ),
         (
             "captions",
             CAPTION_COLUMNS,
             caption_column,
-            f"; choose another with --caption-column, {others}",
+            f"; name one of them with --caption-column, {others}",
         ),
         columns,
     )
@@ -164,15 +177,16 @@ def open_csv(path, image_column=None, caption_column=None, columns=None) -> File
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder is one that a system or a program put beside the user's own."""
+    """Whether a file or folder was put there by a system or a program, not by the user."""
     return name.startswith(".") or name == "__MACOSX"
 
 
 def walk(root, skipped):
-    """Iterate over (folder, names of its files), sorted and without hidden ones, `root` first.
+    """Yield (folder, names of its files) for `root` and then for all folders below it.
 
-    skipped: a list to which (path, reason) is added for each folder that is passed over. Raises
-    UserError where `root` cannot be listed.
+    The names are sorted, and hidden files and folders are left out. skipped: a list to which (path,
+    reason) is added for each folder that cannot be read and for each link to a folder. Raises
+    UserError when `root` cannot be listed.
     """
 
     def closed(error):
@@ -198,9 +212,9 @@ def walk(root, skipped):
 
 
 def open_folder(path) -> Files:
-    """Pairs from a folder and those in it: every picture with a .txt beside it, a caption a line.
+    """Pairs from a folder and all folders below it: every picture that has a .txt beside it.
 
-    Raises UserError when there is none.
+    Each line of the .txt is a caption. Raises UserError when there is no such picture.
     """
     root, skipped = os.path.abspath(path), []
     name, rows = os.path.basename(root) or root, _beside_texts(root, skipped)
@@ -208,7 +222,7 @@ def open_folder(path) -> Files:
 
 
 def _beside_texts(root, skipped):
-    """The rows, as Files takes them, of the pictures in a folder and those in it."""
+    """Yield rows, as Files takes them, for the pictures in a folder and in all folders below it."""
     for folder, names in walk(root, skipped):
         present = {*names}
         for name in (n for n in names if image_io.is_picture(n) or n.lower().endswith(".tar")):
@@ -230,7 +244,7 @@ def _beside_texts(root, skipped):
                 yield relative_to(file, root), file, [], UNMARKED, str(error)
 
 
-NO_CSV = {  # what a file of another kind is, and how it begins
+NO_CSV = {  # {what is wrong with a file of another kind: how such a file begins}
     "is in UTF-16 or UTF-32; save it as UTF-8": UTF_16,
     "is a picture; give a csv, a folder or tars": (b"\x89PNG", b"\xff\xd8\xff", b"GIF8"),
     "is compressed; unpack it": (b"\x1f\x8b", b"PK\3\4"),
@@ -239,12 +253,15 @@ NO_CSV = {  # what a file of another kind is, and how it begins
 
 
 def read_csv(path, pictures, texts, columns=None):
-    """Read a column of picture paths and one of texts from a csv: (header, rows as Files takes them).
+    """Read a column of picture paths and a column of texts from a csv: (header, rows for Files).
 
-    pictures, texts: (what the column holds, names that it may have, its one name or None, what an
-    error adds). The separator is the one of SEPARATORS that fits the header best. columns: the header
-    of a csv without one, names with commas between them; the separator is then the one with which the
-    first row names a file, or else has fields enough. Raises UserError; so do the rows.
+    pictures, texts: each describes a column, as (what it holds, the names that it may have, its
+    name if that is known or None, what an error about it adds).
+    columns: for a csv that has no header line, the names of its columns, separated by commas.
+
+    The separator is the one of SEPARATORS that fits the header best. If there is no header line, it
+    is the one with which the first row names a file that exists, or else the one that gives the
+    most of the named columns. Raises UserError, also while the rows are read.
     """
     root, name = os.path.dirname(os.path.abspath(path)), printable(os.path.basename(path))
     with open(path, "rb") as file:
@@ -268,24 +285,26 @@ def read_csv(path, pictures, texts, columns=None):
 
 
 def value(row, column):
-    """A field of a row of a csv, "" where it has none."""
+    """The field of a csv's row in a column, or "" if the row is too short."""
     return row[column].strip() if column < len(row) else ""
 
 
 def _checked(rows, header, picture, text, separator, root):
-    """The rows as Files takes them, with a reason where a separator or a quote that is missing has
-    shifted the fields. picture, text: the positions of these columns."""
+    """Yield rows as Files takes them. A row gets a problem if a missing quote shifts its fields.
+
+    picture, text: the positions of these columns.
+    """
     width = max(k for k, name in enumerate(header, 1) if name.strip())
     split = find_column(header, "split", ())
     for line, row, why in rows:
-        while row[width:] and not row[-1].strip():  # spreadsheets fill short rows up
+        while row[width:] and not row[-1].strip():  # spreadsheets fill short rows with empty fields
             row.pop()
-        if text == width - 1:  # separators that should have been quoted
+        if text == width - 1:  # the last column: its text may hold separators without quotes
             row[text:] = [separator.join(row[text:])]
         elif row[width:]:
-            why = f"it has {len(row)} fields and the header {width}; is a {separator!r} not quoted?"
+            why = f"it has {len(row)} fields but the header has {width}; is {separator!r} unquoted?"
         row = [SPACED.sub(lambda quoted: quoted[1].replace('""', '"'), field) for field in row]
-        # a quote that is not closed swallows the rows after it, which then stand in its field
+        # a quote that is not closed takes the following rows into its field, as lines of the field
         named = {
             value(line.split(separator), picture if n else picture - k)
             for k, field in enumerate(row)
@@ -294,14 +313,15 @@ def _checked(rows, header, picture, text, separator, root):
             if n or k <= picture
         }
         if any(image_io.is_picture(p) or os.path.isfile(os.path.join(root, p)) for p in named):
-            why = "a field of it goes on with other rows; is a quote not closed?"
+            why = "one of its fields contains the next rows; is a quote not closed?"
         where, part = value(row, picture), UNMARKED if split is None else mark(value(row, split))
         called = f"line {line}, {where}" if where else f"line {line}"
         yield called, where, [value(row, text)], part, why
 
 
 def _rows(path, separator):
-    """(line number, fields, None) of each row that is not blank, or (line number, [], what is wrong)."""
+    """Yield (line number, fields, None) for each row that is not blank. If a row cannot be read,
+    yield (line number, [], problem)."""
     row = ()
     with open(path, encoding="utf-8-sig", errors="windows", newline="") as file:
         reader = csv.reader(lines(file), delimiter=separator, strict=True)
@@ -311,14 +331,17 @@ def _rows(path, separator):
                 row = next(reader, None)
                 if any(field.strip() for field in row or ()):
                     yield reader.line_num, row, None
-            except csv.Error as error:  # the next line is a new row
+            except csv.Error as error:  # the next line is then read as a new row
                 why = f"not a csv from line {first} on: {error}"
-                yield reader.line_num, [], f"{why}; are quotes closed, and doubled inside?"
+                yield reader.line_num, [], f"{why}; are quotes closed, and doubled inside a field?"
 
 
 def must_find(name, header, wanted):
-    """The positions of columns, `wanted` as for read_csv, in the header of what is called `name`.
-    Raises UserError where one is missing, or there twice."""
+    """The positions of the wanted columns in a header.
+
+    name: what messages call the file. wanted: descriptions of columns, like `pictures` and `texts`
+    of read_csv. Raises UserError when a column is missing or occurs twice.
+    """
     names = [_plain(h) for h in header]
     seen = ", ".join(repr(printable(h, 30)) for h in header[:8]) or "none"
     refuse({f"{name} has two columns called split; rename one": names.count("split") > 1})
@@ -332,20 +355,22 @@ def must_find(name, header, wanted):
 
 
 def find_column(header, own, known):
-    """Where in a header the wanted column is, or None. `own`: its name, instead of those known."""
+    """The position of a column in a header, or None. known: the names that the column may have.
+    own: the name of the column, which replaces `known`, or None."""
     names = [_plain(h) for h in header]
     known = known if own is None else (_plain(own),)
     return next((names.index(name) for name in known if name in names), None)
 
 
 def _plain(name):
-    """A name of a column as names are compared. Keys of records may be numbers."""
+    """The name of a column in the form in which names are compared. Keys of records may be
+    numbers."""
     return str(name).strip(' "').lower().replace(" ", "_")
 
 
 def read_text(path, most=MOST_LIST_BYTES) -> str:
-    """The text of a file of at most so many bytes, in UTF-8, or else in Windows' Latin. Raises UserError
-    with a sentence."""
+    """The text of a file of at most `most` bytes. Bytes that are not UTF-8 are read as Windows'
+    Latin. Raises UserError."""
     name = printable(os.path.basename(path))
     try:
         file_size(path)
@@ -367,7 +392,8 @@ def read_text(path, most=MOST_LIST_BYTES) -> str:
 def read_lines(path, what: str) -> list[str]:
     """The lines of a text file that are not blank, stripped: list of str.
 
-    Raises UserError, which calls the content `what`, when there is none or the file cannot be read.
+    what: what messages call the content. Raises UserError when there is no such line, or when the
+    file cannot be read.
     """
     lines = list(filter(None, map(str.strip, re.split("[\r\n]", read_text(path)))))
     refuse({f"{path} is empty; write {what} into it, one on each line": not lines})
@@ -375,8 +401,11 @@ def read_lines(path, what: str) -> list[str]:
 
 
 def normal(root: str, path: str) -> str:
-    """A path below `root` without "." and "..", one for each file. What "link/.." leads to does not lie
-    beside the link."""
+    """An absolute path without "." and "..", so that each file has one spelling.
+
+    path: absolute, or relative to `root`. "link/.." is the folder above the link's target, not the
+    folder that holds the link. So links are followed in a path whose ".." comes after a link.
+    """
     path = os.path.join(root, path)
     short, climbs = os.path.normpath(path), ".." in path and "\0" not in path
     is_other = climbs and os.path.realpath(path) != os.path.realpath(short)
@@ -384,10 +413,11 @@ def normal(root: str, path: str) -> str:
 
 
 def relative_to(path, root):
-    """A path as it is named and hashed: below root, with /, in one Unicode form on every system."""
+    """A path in the form in which it is shown and hashed: relative to `root`, with / between
+    folders, and in the same Unicode form on every system."""
     try:
         path = os.path.relpath(path, root)
-    except ValueError:  # another drive of Windows, or a NUL
+    except ValueError:  # the path is on another drive of Windows, or has a NUL
         pass
-    # composing many accents of one letter takes hours, and no system has such names
+    # cut off, because composing a letter with many accents takes hours; no system has such names
     return unicodedata.normalize("NFC", path.replace(os.sep, "/")[:10_000])

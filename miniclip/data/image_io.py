@@ -1,10 +1,11 @@
-"""A picture file, which may be damaged or hostile: whatever is wrong with it raises BadPicture.
+"""Read a picture file that may be damaged or hostile: whatever is wrong with it raises BadPicture.
 
-The number of pixels is read from the header, and the scans of a JPEG are counted, before anything is
-decoded, so a file of a few kilobytes that would decode to gigabytes, or for hours, is refused in time.
-All limits for pictures stand here. Only raster formats are tried, because Pillow hands
-some others to external programs. HEIC, in which phones store photographs, is read by pillow-heif where
-it is installed. Left out: everything but the first frame of an animation.
+A file of a few kilobytes may decode to gigabytes, or decode for hours. To refuse such a file in
+time, the number of pixels is read from the header, and the scans of a JPEG are counted, before
+anything is decoded. All limits for pictures are in this file. Only raster formats are tried,
+because Pillow hands some other formats to external programs. HEIC, in which phones store
+photographs, is read by pillow-heif if it is installed. Left out: all frames of an animation except
+the first.
 """
 
 import contextlib
@@ -24,15 +25,16 @@ from miniclip.data.dataset import BadPicture, file_size
 from miniclip.data.transforms import has_odd_levels, to_rgb
 
 MAX_PIXELS = 100_000_000
-# WebP, AVIF, HEIC and CMYK take up to 16 bytes a pixel to decode
+# decoding WebP, AVIF, HEIC and CMYK takes up to 16 bytes per pixel
 MAX_COSTLY_PIXELS = 60_000_000
-LARGE_PIXELS = 25_000_000  # threads take turns with pictures above this, for the memory
+LARGE_PIXELS = 25_000_000  # to save memory, threads take turns with pictures above this
 _large_one = threading.Lock()
-MOST_SCANS = 100  # of a JPEG: progressive ones have about ten, and each is decoded at its full size
-MOST_READS = 100_000  # until a header is found; Pillow searches what is damaged byte by byte
-MOST_PICTURE_BYTES = 64 << 20  # of a file in a shard, and of COSTLY formats, which are read whole
-_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # of a JPEG, where a segment begins
-# glibc keeps what threads have freed below 32 MiB: 3 GB after eight pictures of 100 megapixels at once
+MOST_SCANS = 100  # a progressive JPEG has about ten, and each scan is decoded at the full size
+MOST_READS = 100_000  # to find a header: Pillow searches a damaged file byte by byte
+MOST_PICTURE_BYTES = 64 << 20  # in a shard or a COSTLY format: such a file is read as a whole
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # where a segment of a JPEG begins
+# glibc keeps blocks of less than 32 MiB that a thread has freed. After eight pictures of 100
+# megapixels at once it kept 3 GB, so Pillow is made to ask for larger blocks
 Image.core.set_block_size(64 << 20)
 Image.init()
 FORMATS = [f for f in "JPEG PNG WEBP GIF BMP TIFF PPM AVIF".split() if f in Image.OPEN]
@@ -40,18 +42,18 @@ COSTLY = ("WEBP", "AVIF", "HEIF")
 SUFFIXES = {".heic", ".heif", ".hif"}.union(
     suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS
 )
-HEIC = re.compile(rb"(?s).{4}ftyp.{0,48}?(hei[cxms]|hev[cxms])")  # one of the kinds that it names
+HEIC = re.compile(rb"(?s).{4}ftyp.{0,48}?(hei[cxms]|hev[cxms])")  # the header names HEIC
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file's name ends as a picture's."""
+    """Whether a file's name ends with the suffix of a picture."""
     return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 def check(source) -> None:
     """Raise BadPicture unless `source`, as `read` takes it, is a picture that is not too large.
 
-    Reads the first few hundred bytes; damage further on is found by `read` only.
+    Only the first few hundred bytes are read, so damage after them is not found here but by `read`.
     """
     with _opened(source):
         pass
@@ -61,20 +63,21 @@ def check(source) -> None:
 def read(
     source: str | Path | bytes | io.BytesIO | Image.Image | Callable, side: int | None = None
 ) -> Image.Image:
-    """A picture: PIL, mode RGB, upright (EXIF), transparency on white.
+    """A picture as a PIL image of mode RGB: upright by its EXIF, and white where it is transparent.
 
-    source: a path, the bytes of a file, as bytes or in a BytesIO, a PIL image, or a function that returns
-    one of these. side: pixels of the short side that are enough; then a JPEG may come at 1/2, 1/4 or 1/8
-    of its size, which its decoder makes from fewer frequencies in a fraction of the time. Raises
-    BadPicture.
+    source: the path of a file, the bytes of a file (also as a BytesIO), a PIL image, or a function
+    that returns one of these.
+    side: how many pixels of the short side are enough; None: the full size. If a side is given, a
+    JPEG may come at 1/2, 1/4 or 1/8 of its size, because its decoder makes such a picture from
+    fewer frequencies in a fraction of the time. Raises BadPicture.
     """
     with _opened(source) as (image, is_file):
         try:
             if is_file and image.format in ("JPEG", "MPO"):
                 image.fp.seek(0)
                 _check_scans(image.fp.read(MOST_PICTURE_BYTES))
-            if is_file and side and image.format != "HEIF":  # its thumbnails may be others
-                # a JPEG is then decoded at 1/2, 1/4 or 1/8, as its decoder can
+            if is_file and side and image.format != "HEIF":  # its thumbnail may be another
+                # from now on the JPEG is decoded at the size that the factor gives
                 factor = 1 << max(1, min(image.size) // side).bit_length() - 1
                 image.draft(None, [edge // factor for edge in image.size])
             is_large = image.width * image.height > LARGE_PIXELS
@@ -85,14 +88,14 @@ def read(
                     turns.enter_context(_large_one)
                 upright = to_rgb(image)
             if is_file or upright is not image:
-                upright.info = {}  # so that it is not turned again
+                upright.info = {}  # without EXIF, so that nobody turns it again
             return upright
         except Exception as error:  # noqa: BLE001  a damaged file makes decoders raise anything
             raise BadPicture(f"damaged: {str(error).strip() or type(error).__name__}") from None
 
 
 def _check_scans(data):
-    """Raise BadPicture where a JPEG, bytes, has more than MOST_SCANS scans."""
+    """Raise BadPicture if a JPEG has more than MOST_SCANS scans. data: the bytes of its file."""
     scans = at = 0
     while marker := _MARKER.search(data, at):
         kind, at = data[marker.end() - 1], marker.end()
@@ -104,10 +107,13 @@ def _check_scans(data):
 
 @contextlib.contextmanager
 def _opened(source):
-    """`with _opened(source) as (image, is_file):` has a picture whose header is read. is_file: whether it
-    was opened here; otherwise it is the caller's, and stays as it is. Raises BadPicture."""
+    """`with _opened(source) as (image, is_file):` gives a picture whose header has been read.
+
+    is_file: whether the picture was opened here. If not, it is the caller's image, and must stay as
+    it is. Raises BadPicture.
+    """
     with warnings.catch_warnings(), contextlib.ExitStack() as files:
-        warnings.simplefilter("ignore")  # Pillow warns on stderr of what it can still read
+        warnings.simplefilter("ignore")  # on stderr Pillow warns about flaws that it tolerates
         try:
             found = source() if callable(source) else source
             is_file = not isinstance(found, Image.Image)
@@ -129,15 +135,16 @@ def _opened(source):
                 "its levels have 32 bits and no fixed range, or 12 bits, or 16 bits with 0 as white; "
                 "save it with 8 bits"
                 if odd
-                else f"{width} x {height} pixels; at least 1 is needed, and less than "
+                else f"it has {width} x {height} pixels; it must have at least 1, and less than "
                 f"{most // 10**6} megapixels"
             )
         yield image, is_file
 
 
 def _of_file(source, files):
-    """The picture in a file, a path or its bytes, which is closed with `files`. A file that is not small
-    is none of the COSTLY formats.
+    """The picture in a file, given as a path or as its bytes. The file is closed with `files`.
+
+    A file of more than MOST_PICTURE_BYTES is not read as one of the COSTLY formats.
 
     pillow-heif is not registered with Pillow, because that would change what other code of this
     process can read.

@@ -1,17 +1,22 @@
-"""Pictures with a class each, for evaluation: a folder of folders, a csv, tars, or CIFAR's binary files.
+"""Pictures that have a class each, for evaluation. They come from one of these places:
 
-    pictures/dog/1.png  pictures/cat/7.jpg      the folder's name is the class
-    filepath,label                              a csv, paths relative to it; any common separator,
-                                                and perhaps a column split: train or test
-    0001.jpg 0001.cls (or .txt) in a .tar       a webdataset shard: a number, or the class's name
-    classnames.txt  test/0.tar  test/1.tar      CLIP_benchmark's folders of shards with numbers
-    batches.meta.txt  test_batch.bin            CIFAR-10's binary version, or CIFAR-100's
+    pictures/dog/1.png  pictures/cat/7.jpg      folders, whose names are the classes
+    filepath,label                              a csv with this header and any common separator; its
+                                                paths are relative to the csv, and it may have a
+                                                column split, which says train or test
+    0001.jpg 0001.cls (or .txt) in a .tar       a webdataset shard; the .cls holds the class, as a
+                                                number or by its name
+    classnames.txt  test/0.tar  test/1.tar      CLIP_benchmark's folders of shards, with numbers
+    batches.meta.txt  test_batch.bin            the binary version of CIFAR-10 or CIFAR-100
 
-Pictures for training (linear probe, few-shot) and for testing are disjoint: folders train/ and test/
-(or val/), or a column split, where there are such, else halves by the hash of the path, which are the same on every
-machine. Zero-shot classification trains on nothing and is tested on all of them.
-A tar stays packed: its pictures are read from where they lie.
-Left out: several labels a picture, and shards over a network.
+Pictures for training (linear probe, few-shot) and pictures for testing are disjoint. Folders train/
+and test/ (or val/), a column split, or CIFAR's files divide the pictures. Pictures that nothing
+divides are divided into halves by the hash of the path, in the same way on every machine. Zero-shot
+classification trains on nothing, so it is tested on both halves. If the source divides the
+pictures, it is tested only on the pictures for testing.
+
+A tar is not unpacked: its pictures are read from their places in the tar. Left out: several labels
+per picture, and shards over a network.
 """
 
 import collections
@@ -40,10 +45,11 @@ from miniclip.data.files import (
 from miniclip.data.shards.shards import expand
 from miniclip.data.shards.tar_index import MOST_TEXT_BYTES, TARS, key_and_suffix, scan
 
-WHOLE = re.compile(r"[-+]?\d{1,19}(\.0+)?")  # a label that is a number, as spreadsheets write it
-# CLIP_benchmark's files beside its folders of shards: the names of the classes, and its templates
+WHOLE = re.compile(r"[-+]?\d{1,19}(\.0+)?")  # a label that is a number; spreadsheets write 3 as 3.0
+# what CLIP_benchmark puts beside its folders of shards: the names of the classes, and templates
 NAMES, TEMPLATES = "classnames.txt", "zeroshot_classification_templates.txt"
-# file of the class names: (bytes of labels before each picture, of which the last is the class; files)
+# {file of the class names: (number of label bytes before each picture, {files: their split})}. The
+# last of the label bytes is the class.
 CIFAR = {
     "batches.meta.txt": (1, {"data_batch_*.bin": "train", "test_batch.bin": "test"}),
     "fine_label_names.txt": (2, {"train.bin": "train", "test.bin": "test"}),
@@ -53,14 +59,21 @@ PARTS = {"train": "train", **dict.fromkeys(("test", "val", "valid", "validation"
 
 
 class Labelled:
-    """Pictures with labels. Fields: name; class_names; labels, {index: position in class_names};
-    pictures, whose .image(i) is picture i; splits {"train", "test", "all"}: lists of indices, the
-    first two disjoint; skipped [(name, reason)]; templates, those that come with the pictures.
+    """Pictures with labels.
 
-    Raises UserError for fewer than two classes, or nothing to test on.
+    class_names: a list of str. labels: {index of a picture: position of its class in class_names}.
+    pictures: an object whose image(i) is picture i.
+    splits: {"train", "test", "all": list of indices}. "train" and "test" are disjoint, and "all" is
+    what zero-shot classification is tested on.
+    skipped: [(name, reason)] of what was left out. notes: [(name, remark)] about pictures and
+    classes that are used. templates: the templates that come with the pictures, or none.
+
+    Raises UserError when there are fewer than two classes, or no picture to test on.
     """
 
-    def __init__(self, name, class_names, pictures, labels, splits, skipped=(), templates=()):
+    def __init__(
+        self, name, class_names, pictures, labels, splits, skipped=(), templates=(), notes=()
+    ):
         shown, only = printable(name), "none" if not class_names else f"one, {class_names[0]!r}"
         refuse(
             {
@@ -70,15 +83,15 @@ class Labelled:
         )
         self.name, self.class_names, self.pictures = name, list(class_names), pictures
         self.labels, self.splits = labels, splits
-        self.skipped, self.templates = skipped, templates
+        self.skipped, self.templates, self.notes = skipped, templates, notes
 
 
 class _Slice(collections.namedtuple("_Slice", "path offset size raw", defaults=[False])):
-    """Where a picture lies in a larger file: a Path and two numbers of bytes. raw: as the planes of
-    CIFAR's pixels, without a header."""
+    """The place of a picture in a larger file. path: the file. offset, size: in bytes. raw: whether
+    the bytes are planes of CIFAR's pixels, without a header."""
 
     def __call__(self):
-        """The bytes of the picture as a file of its own. Raises BadPicture."""
+        """The bytes of the picture in the form of a picture file. Raises BadPicture."""
         most = image_io.MOST_PICTURE_BYTES
         if self.size > most:
             raise BadPicture(f"{self.size:,} bytes: more than {most >> 20} MiB")
@@ -97,14 +110,14 @@ class _Slice(collections.namedtuple("_Slice", "path offset size raw", defaults=[
 
 
 class _Pictures(Files):
-    """Pairs of a picture and its label. What is damaged is added to `skipped` when it is read."""
+    """Pairs of a picture and its label. A damaged picture is added to `skipped` when it is read."""
 
     def image(self, i):
         """See Pairs."""
         try:
             return super().image(i)
         except BadPicture as error:
-            self.skipped += {(self.where(i), str(error))} - {*self.skipped}  # named once
+            self.skipped += {(self.where(i), str(error))} - {*self.skipped}  # only once
             raise
 
     def stamp(self, i):
@@ -115,8 +128,8 @@ class _Pictures(Files):
 
 
 def of_pairs(pairs: Pairs) -> Labelled | None:
-    """The classes that pairs bring themselves, or None where they bring none. For training: those of
-    the training split; for testing: the held-out concepts."""
+    """Pairs that bring classes, as Labelled, or None if they bring none. Their training split is
+    for training, and their held-out concepts are for testing."""
     if not pairs.class_names:
         return None
     labels = {i: pairs.label(i) for i in range(len(pairs)) if pairs.label(i) >= 0}
@@ -129,19 +142,21 @@ def of_pairs(pairs: Pairs) -> Labelled | None:
 
 @checked
 def open_labelled(source: str | Path | Iterable, class_names=None) -> Labelled:
-    """A folder, a csv (filepath, label) or tars -> Labelled.
+    """Labelled pictures from a folder, a csv or tars (see the top of this file).
 
-    source: a path, a pattern of tars with {0..9}, {a,b}, * and ?, or a list of paths of tars.
-    class_names: what to call the classes, in the order of their labels (sorted; numbers by value),
-    where a model should not be given the labels themselves; or {label: name}, which may have more
-    labels than the pictures. Raises UserError, one sentence, or the OSError of a tar or folder that
-    cannot be read.
+    source: a path; or a pattern of tars with {0..9}, {a,b}, * and ?; or a list of paths of tars.
+    class_names: the names that a model is given instead of the labels. Either a list in the order
+    of the labels, which are sorted, numbers by value; or {label: name}, which may name more labels
+    than the pictures have. None: the names come with the pictures, or else are the labels
+    themselves.
+
+    Raises UserError, or OSError when a tar or a folder cannot be read.
     """
     sources = [source] if isinstance(source, (str, os.PathLike)) else [*source]
     refuse(
         {
-            "labelled pictures are given by a path, or by a list of paths of tars": not sources,
-            "class_names must be a list, in the order of the labels, or a dict": (
+            "no labelled pictures are given; give a path, or a list of paths of tars": not sources,
+            "class_names must be a list in the order of the labels, or a dict {label: name}": (
                 class_names is not None
                 and (
                     isinstance(class_names, (str, set, frozenset))
@@ -164,33 +179,36 @@ def open_labelled(source: str | Path | Iterable, class_names=None) -> Labelled:
         train = pictures.splits["train"]
         whole = {*everything} - {*train}
     splits = {"train": train, "test": sorted({*whole} - {*train}), "all": sorted(whole)}
-    pictures.skipped += [
+    notes = [
         (pictures.where(i), "it has several labels, of which the first is used")
         for i in everything
         if len(pictures.captions(i)) > 1
     ]
-    # OpenAI's names for ImageNet have two classes of one name
-    pictures.skipped += [
-        (f"class {text}", "the name of two classes, of which the first is predicted")
+    # among OpenAI's names for ImageNet two classes have the same name
+    notes += [
+        (f"class {text}", "several classes have this name, of which only the first is predicted")
         for text, count in collections.Counter(map(clean, names)).items()
         if count > 1
     ]
     file = names_file and names_file.with_name(TEMPLATES)
     templates = read_lines(file, "templates") if file and file.is_file() else ()
-    return Labelled(name, names, pictures, labels, splits, pictures.skipped, templates)
+    return Labelled(name, names, pictures, labels, splits, pictures.skipped, templates, notes)
 
 
 def _read(shown, paths, skipped):
-    """(the folder that pictures are named from, rows as Files takes them: a list, of which each has one
-    label, the file with the names of the numbered classes, or None). What cannot be used is added to
-    `skipped`, as (name, reason)."""
+    """Find the pictures and their labels: (root, rows, names_file).
+
+    root: the folder that the names of pictures are relative to. rows: a list, as Files takes it,
+    with one label in each row. names_file: the file that names the classes 0, 1 and so on, or None.
+    (name, reason) is added to `skipped` for what cannot be used.
+    """
     first, tars = paths[0], [path.name.lower().endswith(TARS) for path in paths]
     refuse(
         {
-            f"{shown} holds CIFAR's pickled batches; get its version with .bin files": (
+            f"{shown} holds CIFAR's pickled batches; get the version of CIFAR with .bin files": (
                 (first / "batches.meta").is_file()
             ),
-            f"{shown} stands for {len(paths)} files, and not all of them are .tar files": (
+            f"{shown} stands for {len(paths)} files, of which some are no tars; give tars only": (
                 len(paths) > 1 and not all(tars)
             ),
         }
@@ -211,15 +229,16 @@ def _read(shown, paths, skipped):
 
 
 def _named(shown, found, class_names, names_file):
-    """(what the classes are called, {label: position of its class}). UserError where names do not fit."""
+    """(names of the classes, {label: position of its class}). found: the labels that pictures have.
+    Raises UserError when the names do not fit these labels."""
     numbers = all(map(WHOLE.fullmatch, found))
     key = (lambda label: int(label.partition(".")[0])) if numbers else str
-    spelled = {key(label): label for label in sorted(found, reverse=True)}  # 3 and 03 are one
+    spelled = {key(label): label for label in sorted(found, reverse=True)}  # 3 and 03 are the same
     order = sorted(spelled)
     if isinstance(class_names, dict):
         refuse(
             {
-                f"{shown} has the class {printable(k)}, for which there is no name": (
+                f"{shown} has the class {printable(k)}, for which class_names has no name": (
                     not numbers and k not in class_names
                 )
                 for k in order
@@ -236,36 +255,39 @@ def _named(shown, found, class_names, names_file):
     fits = numbers and 0 <= order[0] and order[-1] < many
     refuse(
         {
-            f"{shown} has labels from {order[0]} to {order[-1]}, but names for 0 to {many - 1} only": of_file
-            and not fits,
-            f"the labels of {shown} seem to be counted from 1, because none is 0 and there are more "
-            "class names; count them from 0": fits
-            and not of_file
-            and order[0] > 0
-            and len(order) < many,
-            f"{many} class names for the {len(order)} classes of {shown}; write one on each line, "
-            f"in the order of {first} ...": not fits and many != len(order),
+            f"{shown} has labels from {order[0]} to {order[-1]}, but it has names only for 0 to "
+            f"{many - 1}": of_file and not fits,
+            f"the labels of {shown} seem to be counted from 1: none of them is 0, and for "
+            f"{len(order)} labels there are {many} class names; count the labels from 0": (
+                fits and not of_file and order[0] > 0 and len(order) < many
+            ),
+            f"there are {many} class names for the {len(order)} classes of {shown}; give one name "
+            f"for each class, in the order of {first} ...": not fits and many != len(order),
         }
     )
-    order = range(many) if fits else order  # a class may have no picture here
+    order = range(many) if fits else order  # some classes may have no picture
     positions = {k: position for position, k in enumerate(order)}
     return list(class_names), {label: positions[key(label)] for label in found}
 
 
 def _paths(source):
-    """The paths that a source names: itself, or those of a pattern. UserError where one is missing."""
+    """The paths that a source names: a path names itself, and a pattern the files that match.
+    Raises UserError for a path that is missing, or that is a pipe or a device."""
     paths = [source] if os.path.exists(source) else expand(os.fspath(source))
-    missing = "not found; expected a folder, a csv file or a .tar"
-    refuse(
-        {
-            f"{printable(path)} {missing}": not (os.path.isdir(path) or os.path.isfile(path))
-            for path in paths or [source]
-        }
-    )
+    for path in paths or [source]:
+        shown, is_usable = printable(path), os.path.isdir(path) or os.path.isfile(path)
+        refuse(
+            {
+                f"{shown} is a pipe or a device; save its content as a file": (
+                    os.path.exists(path) and not is_usable
+                ),
+                f"{shown} not found; expected a folder, a csv file or a .tar": not is_usable,
+            }
+        )
     return paths
 
 
-# Each of the readers gives rows as Files takes them
+# Each of the following functions reads one kind of source. It gives rows as Files takes them.
 
 
 def _csv(path):
@@ -283,7 +305,8 @@ def _csv(path):
 
 
 def _cifar(root, label_bytes, files):
-    """Rows of CIFAR's binary files: records of labels and of three planes of 32 x 32 pixels."""
+    """Yield the rows of CIFAR's binary files: records of labels and three planes of 32 x 32
+    pixels."""
     size = 3 * CIFAR_SIDE**2
     record = label_bytes + size
     for pattern, part in files.items():
@@ -302,8 +325,12 @@ def _cifar(root, label_bytes, files):
 
 
 def _divided(pictures, skipped):
-    """Rows by the folders of classes, or by the tars: {parts of a path below the root: path}. Where folders
-    at the top are train and test, the labels are the folders one below. Of test and val, test is used."""
+    """Yield the rows of pictures in folders of classes, or in tars.
+
+    pictures: {parts of the path below the root: path}. If there are folders train and test at the
+    top, the labels are the folders below these. test may also be called val. If both are there,
+    test is used, and val is added to `skipped`.
+    """
     part_of = {p[0]: PARTS.get(p[0].lower()) for p in pictures if len(p) > 1}
     train, test = ([top for top in part_of if part_of[top] == part] for part in ("train", "test"))
     used = [*train, min(test, key=str.lower)] if train and test else []
@@ -320,7 +347,10 @@ def _divided(pictures, skipped):
 
 
 def _tar(path, within, part, skipped):
-    """Rows by the labels beside a tar's pictures. within: what their names begin with."""
+    """Yield the rows of the pictures in a tar, with the labels that lie beside the pictures.
+
+    within: a beginning for the pictures' names. The rows have the mark `part`.
+    """
     pictures, labels = {}, {}  # {key: (name, source)}, {(key, suffix): label}
     refuse({f"{printable(path)} is not a file": not path.is_file()})
     with open(path, "rb") as file:

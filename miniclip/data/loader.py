@@ -1,9 +1,10 @@
 """Pairs to batches: an epoch is a permutation of the pairs, cut into batches (CLIP, section 2.5).
 
-Order, crop and caption depend only on (seed, epoch, index). So an interrupted run starts again at any
-batch without a saved state, and worker processes cannot change what is learned. A batch comes in
-parts of 8-bit pictures and tokens. transforms.normalize makes floats of the pictures where the model
-is. There are no flips and changes of colour, because captions speak of both ("facing right", "red").
+Order, crop and caption depend only on (seed, epoch, index). So an interrupted run can go on at any
+batch without a saved state, and the number of worker processes does not change what is learned. A
+batch comes in parts of 8-bit pictures and tokens. transforms.normalize turns the pictures into
+floats later, when they are on the model's device. Pictures are not flipped, and their colours are
+not changed, because captions speak of both ("facing right", "red").
 """
 
 import atexit
@@ -27,12 +28,12 @@ from miniclip.data.dataset import BadPicture, shuffled
 from miniclip.data.transforms import random_redrawing, redraw, training_crop
 from miniclip.distributed import process_group
 
-UNIT = 256  # pairs in a part where there are no micro-batches: 39 MB of pixels at 224
+UNIT = 256  # pairs in a part if micro-batches are not used: 39 MB of pixels at 224 x 224
 AHEAD = 2  # parts per worker that are loaded, or being loaded, before they are asked for
 MOST_WORKERS = 16  # the default maximum; --workers can raise it
 
 
-# What a step trains on: parts, a list of (images (n, 3, S, S) uint8, tokens (n, L) int64), and skipped,
+# What a step trains on. parts: a list of (images (n, 3, S, S) uint8, tokens (n, L) int64). skipped:
 # [(name, reason)] of the pictures that could not be read.
 Batch = collections.namedtuple("Batch", "parts skipped")
 
@@ -40,9 +41,10 @@ Batch = collections.namedtuple("Batch", "parts skipped")
 def epoch_order(indices, batch_size, seed, epoch, order=shuffled, names=None):
     """The batches of one epoch: (batches, batch_size) int64, without an incomplete last one.
 
-    A split smaller than a batch is one batch. order: how to permute, Pairs.order where some
-    orders read faster than others. names: Pairs.names, to have no name twice in a batch; None:
-    leave that to chance.
+    If there are fewer indices than batch_size, all of them are one batch. order: the function that
+    permutes them, such as Pairs.order, which some sources define because they read some orders
+    faster than others. names: Pairs.names; the pictures that share a name then go into different
+    batches if possible. None: names have no influence.
     """
     indices = order(indices, seed, epoch)
     size = min(batch_size, len(indices))
@@ -52,10 +54,11 @@ def epoch_order(indices, batch_size, seed, epoch, order=shuffled, names=None):
 
 
 def with_unique_names(indices, size, names, rng):
-    """`indices` as batches, (len(indices) // size, size), that have no name twice.
+    """`indices` as (len(indices) // size, size) batches in which no name occurs twice if possible.
 
-    Two pictures of one name in a batch are false negatives of each other. Pictures with frequent
-    names get their places first. A name of more pictures than there are batches still meets itself.
+    Two pictures with the same name in a batch are false negatives of each other. Pictures with
+    frequent names get their places first. A name that has more pictures than there are batches
+    still occurs twice in some batch.
     """
     count = len(indices) // size
     own = {i: names(i) for i in indices.tolist()}
@@ -91,23 +94,24 @@ def planned_parts(batch_size, unit, world):
 
 
 def draw(pairs, i, seed, epoch):
-    """What is drawn for a pair in one epoch: (rng, caption); rng then draws the crop. Raises
-    BadPicture."""
+    """Draw the caption of a pair in one epoch: (rng, caption). The crop is then drawn with the same
+    rng. Raises BadPicture."""
     rng = np.random.default_rng((seed, epoch, i))
     return rng, pairs.caption(i, rng)
 
 
 def crop(pairs, i, rng, image_size, scale, out=None):
-    """A random crop of picture i: (3, S, S) uint8, see training_crop; scale None: a drawn icon that is
-    redrawn, see transforms.redraw. Raises BadPicture."""
+    """A random crop of picture i: (3, S, S) uint8, see training_crop. If scale is None, the picture
+    is an icon, and is redrawn instead, see transforms.redraw. Raises BadPicture."""
     if scale is None:
         return redraw(pairs.load_downscaled(i, None), image_size, **random_redrawing(rng), out=out)
-    enough = math.ceil(2 * image_size / scale[0])  # twice what the smallest crop keeps
+    enough = math.ceil(2 * image_size / scale[0])  # the smallest crop is then 2 * image_size wide
     return training_crop(pairs.load_downscaled(i, enough), image_size, rng, scale, out)
 
 
 def join(parts):
-    """All parts as one: (images (N, 3, S, S), tokens (N, L)), L that of the longest, then zeros."""
+    """All parts as one: (images (N, 3, S, S), tokens (N, L)). L is the largest of all parts;
+    shorter rows of tokens are filled with zeros."""
     if len(parts) == 1:
         return parts[0]
     images, tokens = zip(*parts)
@@ -116,10 +120,10 @@ def join(parts):
 
 
 def default_workers(device_type):
-    """How many processes should load for this rank.
+    """How many processes should load pictures for this rank.
 
-    0 on a CPU, because it trains meanwhile. On a GPU the rank's share of the cores without one, at
-    least 1 and at most MOST_WORKERS.
+    If the model is on the CPU, 0, because training itself needs the cores. If it is on a GPU, the
+    rank's share of the CPU's cores minus one, but at least 1 and at most MOST_WORKERS.
     """
     if device_type == "cpu":
         return 0
@@ -130,7 +134,8 @@ def default_workers(device_type):
 
 
 class _Parts(torch.utils.data.Dataset):
-    """Reads a part, (epoch, indices, slot), into a slot of `pixels`; what a worker process holds."""
+    """The data set in a worker process: it reads a part, (epoch, indices, slot), into that slot of
+    pixels."""
 
     def __init__(self, pairs, tokenizer, seed, scale, pixels, draw, crop):
         self.pairs, self.tokenizer, self.seed, self.scale = pairs, tokenizer, seed, scale
@@ -139,7 +144,7 @@ class _Parts(torch.utils.data.Dataset):
 
     def __getitem__(self, part):
         epoch, indices, slot = part
-        images = self.pixels[slot].numpy()  # indexing a tensor takes 1 % of the time of a picture
+        images = self.pixels[slot].numpy()  # indexing a tensor takes 1 % as long as a picture
         drawn, captions, skipped = [], [], []
 
         # all captions before the first picture: decoding a picture empties the processor's caches,
@@ -156,18 +161,19 @@ class _Parts(torch.utils.data.Dataset):
                 captions.append(caption)
             except BadPicture as error:
                 skipped.append((self.pairs.where(i), str(error)))
-        tokens = self.tokenizer(captions, trim=True).numpy()  # a tensor would keep a file open
+        tokens = self.tokenizer(captions, trim=True).numpy()  # sending a tensor keeps a file open
         return slot, len(captions), tokens, skipped
 
 
 def _end_with_parent(_):
     """End a worker when the process that it loads for is killed, and leave signals to that process.
 
-    Otherwise it waits for ever until what it has loaded is read (torch 2.13).
+    Otherwise the worker would wait for ever for a reader of what it has loaded (torch 2.13).
     """
-    # the socket that noted_signals reads is the parent's: it would take our Ctrl-C for a second one
+    # the socket that noted_signals reads is the parent's, which would take a signal that this worker
+    # gets as well for a second Ctrl-C
     signal.set_wakeup_fd(-1)
-    for number in process_group.STOPPING:  # the second one ends a worker that hangs
+    for number in process_group.STOPPING:  # ignored once, so that a second signal ends a worker
         signal.signal(number, lambda number, _: signal.signal(number, signal.SIG_DFL))
 
     def watch():
@@ -178,7 +184,8 @@ def _end_with_parent(_):
 
 
 def _end_workers(loaded):
-    """End the workers of a weak reference to DataLoader's iterator, if it is still there."""
+    """End the workers of a DataLoader's iterator if it still exists. loaded: a weak reference to
+    it."""
     if loaded() is not None:
         loaded()._shutdown_workers()
 
@@ -208,20 +215,22 @@ def batches(
     A batch is valid until the next one is asked for, because its memory is used again. That memory
     holds one batch, and two parts for each worker.
 
-    tokenizer: (list of str, trim=True) -> (n, L) int64. batch_size: of all ranks together. scale:
-    (low, high), the range of the crop's side as a share of the picture's short side; None: the
-    pictures are icons, and are redrawn instead of cropped. start: how many batches to leave out,
-    without reading them. unique_names: no name twice in a batch, where
-    there are enough batches. draw, crop: functions in place of this module's. workers: processes that load ahead, with the same result. pin_memory: a
-    GPU can copy the parts while it computes.
-
+    tokenizer: (list of str, trim=True) -> (n, L) int64.
+    batch_size: the number of pairs on all ranks together.
+    scale: (low, high), the range of the crop's side as a share of the picture's short side; None:
+    the pictures are icons, and are redrawn instead of cropped.
+    start: how many batches to pass over, without reading them.
+    workers: how many processes load ahead. The number does not change the batches.
+    pin_memory: whether to pin the memory, so that a GPU can copy the parts while it computes.
+    unique_names: put pictures that share a name into different batches if possible.
     rank, world: each rank reads a contiguous share of each batch. The sizes of the shares differ by
-    at most one pair. Joined in the order of the ranks, they are the batch that one process would
-    get. A share comes in parts, whose number is the same on every rank (see planned_parts). A part is empty only
-    if pictures could not be read and fewer pairs than parts are left.
+    at most one pair. Joined in the order of the ranks, the shares are the batch that one process
+    would get. A share comes in parts, whose number is the same on every rank (see planned_parts). A
+    part is empty only if so many pictures could not be read that fewer pairs than parts are left.
+    draw, crop: functions to use in place of `draw` and `crop` of this module.
 
-    Raises UserError when there are no pairs, when a batch has fewer pairs than there are ranks, and for
-    an argument that is out of its range; RuntimeError when a worker dies.
+    Raises UserError when there are no pairs, when a batch has fewer pairs than there are ranks, and
+    when an argument is out of its range. Raises RuntimeError when a worker dies.
     """
     numbers, (low, high) = np.asarray(indices), scale or (1, 1)
     are_pairs = numbers.dtype.kind in "iu" and numbers.size
@@ -243,21 +252,21 @@ def batches(
     batch_size = min(batch_size, len(indices))
     refuse(
         {
-            f"a batch of {batch_size} pairs cannot be shared by {world} processes": (
-                batch_size < world
-            ),
+            f"a batch of {batch_size} pairs cannot be shared by {world} processes; each needs at "
+            "least one pair": batch_size < world,
         }
     )
     count = planned_parts(batch_size, micro_batch or UNIT, world)
-    largest = -(-(-(-batch_size // world)) // count)  # part of the largest share
+    largest = -(-(-(-batch_size // world)) // count)  # the pairs in a part of the largest share
     slots = count + workers * AHEAD
     shape = (slots, largest, 3, image_size, image_size)
-    # on Linux torch's shared memory would lie in /dev/shm, for which containers often have 64 MB;
-    # elsewhere torch moves the tensor there when it starts a worker
+    # On Linux this is not torch's shared memory, because that lies in /dev/shm, which often has
+    # only 64 MB in a container. On other systems torch moves the tensor there when it starts a
+    # worker.
     pixels = torch.frombuffer(mmap.mmap(-1, math.prod(shape)), dtype=torch.uint8).view(shape)
 
     def in_order():
-        """(epoch, indices, slot) of each part that this rank reads, from batch `start` of the run on."""
+        """Yield (epoch, indices, slot) of each part of this rank, beginning at batch `start`."""
         epoch, first = divmod(start, len(indices) // batch_size)
         slot = itertools.cycle(range(slots))
         names = pairs.names if unique_names else None
@@ -267,7 +276,7 @@ def batches(
                     yield epoch, part, next(slot)
             epoch, first = epoch + 1, 0
 
-    tokenizer([""], trim=True)  # what it makes at its first call is made once, before the fork
+    tokenizer([""], trim=True)  # its first call fills its caches: once, before workers are forked
     loaded = iter(
         torch.utils.data.DataLoader(
             _Parts(pairs, tokenizer, seed, scale, pixels, draw, crop),
@@ -275,20 +284,20 @@ def batches(
             sampler=in_order(),
             num_workers=workers,
             prefetch_factor=AHEAD if workers else None,
-            collate_fn=tuple,  # DataLoader's own would make tensors of the arrays
-            generator=torch.Generator(),  # else it draws from torch's, which changes the run
+            collate_fn=tuple,  # the default would turn the arrays into tensors
+            generator=torch.Generator(),  # drawing from the default one would change the run
             worker_init_fn=_end_with_parent,
-            # elsewhere than on Linux worker processes start afresh
+            # on other systems than Linux a worker starts as a new process
             multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
         )
     )
-    if (
-        workers
-    ):  # or else the process's end would send one SIGTERM and wait, and they ignore the first
+    if workers:
+        # At its end the process would send each worker one SIGTERM and wait for the worker to end,
+        # but workers ignore the first signal. So they are ended before that.
         atexit.register(_end_workers, weakref.ref(loaded))
     with contextlib.ExitStack() as pinned:
         if pin_memory:
-            # a GPU then copies by itself; Tensor.pin_memory would take up to twice the bytes
+            # a GPU copies pinned memory by itself; Tensor.pin_memory would take up to twice as much
             cuda, place = torch.cuda.cudart(), pixels.data_ptr()
             torch.cuda.check_error(cuda.cudaHostRegister(place, pixels.nbytes, 0))
             pinned.callback(cuda.cudaHostUnregister, place)
@@ -298,6 +307,6 @@ def batches(
                 tokens = torch.from_numpy(tokens)
                 parts.append((pixels[slot, :n], tokens.pin_memory() if pin_memory else tokens))
                 skipped += bad
-            if not all(len(images) for images, _ in parts):  # spread what is left
+            if not all(len(images) for images, _ in parts):  # divide what is left again
                 parts = list(zip(*(side.tensor_split(count) for side in join(parts))))
             yield Batch(parts, skipped)

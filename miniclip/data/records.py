@@ -1,10 +1,14 @@
 """Pairs from records: a list in Python, a dataset of Hugging Face, a .jsonl or a .parquet file.
 
-A record is (picture, caption), or a dict whose keys are found as a csv's columns are. A picture is a
-path, relative to the file of records, a PIL image, the bytes of a picture's file, or a dict with
-"bytes" and "path", as Hugging Face stores pictures in parquet. A caption is a text or a list of texts.
-A record that cannot be used goes to `skipped` with the reason. A tenth is held out, by the hash of the
-path, or else of the record's number, unless a column `split` says what is held out. Left out: parquet files that are larger than memory.
+A record is (picture, caption), or a dict whose keys are recognised in the same way as the columns
+of a csv. A picture is one of the following: a path, relative to the file of records; a PIL image;
+the bytes of a picture file; or a dict with "bytes" and "path", as Hugging Face stores pictures in
+parquet. A caption is a text or a list of texts. A record that cannot be used goes to `skipped` with
+the reason.
+
+A tenth of the pairs is held out, by the hash of the picture's path, or of the record's number if
+the picture has no path. If there is a column `split`, it decides instead. Left out: parquet files
+that are larger than memory.
 """
 
 import functools
@@ -25,18 +29,23 @@ from miniclip.data.files import (
     source_of,
 )
 
-# What a parquet file may become: this many bytes, and this many more for each of its own
+# how many bytes a parquet file may take when it is read: LEAST_BYTES, and INFLATED for each of its
+# bytes
 LEAST_BYTES, INFLATED = 1 << 26, 50
-ROW_BYTES = 256  # that a record takes in memory, at the least
-ROWS_AT_ONCE = 64  # of a parquet file, whose memory is then counted
+ROW_BYTES = 256  # the least memory that a record takes
+ROWS_AT_ONCE = 64  # rows of a parquet file that are read before their memory is counted
 SUFFIXES = (".jsonl", ".ndjson", ".parquet")
 
 
 def open_records(
     records, image_column=None, caption_column=None, name="records", root="."
 ) -> Files:
-    """Pairs from a sequence of records, or from a dataset with column_names. root: the folder that
-    paths are relative to. Raises UserError where a column is missing, or no record can be used."""
+    """Pairs from a sequence of records, or from a dataset that has column_names.
+
+    image_column, caption_column: the names of the two columns; None: they are recognised. name:
+    what messages call the records. root: the folder that paths are relative to. Raises UserError
+    when a column is missing, or when no record can be used.
+    """
     root = os.path.abspath(root)
     # a dict of datasets has column_names as well
     is_dataset = hasattr(records, "column_names") and not isinstance(records, dict)
@@ -54,7 +63,7 @@ def open_records(
     picture, caption = (columns[n] for n in must_find(printable(name), columns, wanted))
     split = find_column(columns, "split", ())
 
-    def values(column):  # a column of a dataset is read without decoding its pictures
+    def values(column):  # reading one column of a dataset does not decode the pictures of another
         return records[column] if is_dataset else (record.get(column) for record in records)
 
     pictures = values(picture)
@@ -71,36 +80,37 @@ def open_records(
 
 
 def _as_dict(record):
-    """A record as a dict. Raises UserError for what is neither a dict nor a pair."""
+    """A record as a dict. Raises UserError if the record is neither a dict nor a pair."""
     if isinstance(record, dict):
         return record
     if isinstance(record, (list, tuple)) and len(record) == 2:
         return {"image": record[0], "caption": record[1]}
     raise UserError(
-        f"a record is (picture, caption), or a dict with names of columns, not {record!r:.80}"
+        f"a record must be (picture, caption) or a dict {{column: value}}, not {record!r:.80}"
     )
 
 
 def _picture(dataset, i, column, root):
-    """What picture i is read from. A dataset decodes it only here."""
+    """Picture i of a dataset, as source_of returns it. The dataset decodes the picture only now."""
     return source_of(dataset[i][column], root)
 
 
 def _texts(said):
-    """The texts of a caption, a text or a list of them, without halves of pairs of surrogates."""
+    """The texts of a caption, which is a text or a list of texts. Halves of surrogate pairs, which
+    UTF-8 cannot hold, are replaced."""
     said = said if isinstance(said, (list, tuple)) else [said]
     return [s.encode(errors="replace").decode() for s in said if isinstance(s, str)]
 
 
 def _wrong(said):
-    """Why something is no caption, or None."""
+    """Why a value cannot be a caption, or None if it can."""
     fits = isinstance(said, (str, list, tuple, type(None)))
     return None if fits else f"a caption is a text or a list of texts, not {type(said).__name__}"
 
 
 def open_file(path, image_column=None, caption_column=None) -> Files:
-    """Pairs from a .jsonl (a JSON object on each line) or a .parquet file. Raises UserError, or
-    the OSError of a file that cannot be read."""
+    """Pairs from a .jsonl file, which has a JSON object on each line, or from a .parquet file.
+    Raises UserError, or OSError when the file cannot be read."""
     name, root = os.path.basename(path), os.path.dirname(os.path.abspath(path))
     records = _parquet(path) if path.lower().endswith(".parquet") else _json_lines(path)
     return open_records(records, image_column, caption_column, name, root)
@@ -115,7 +125,7 @@ def _json_lines(path):
                 record = None
             refuse(
                 {
-                    f"line {number} of {printable(path)} is no JSON object": (
+                    f"line {number} of {printable(path)} is not a JSON object": (
                         not isinstance(record, dict)
                     )
                 }
@@ -138,12 +148,13 @@ def _parquet(path):
         names = file.schema_arrow.names
         twice = ", ".join(sorted({printable(n) for n in names if names.count(n) > 1}))
         refuse({f"{name} has two columns called {twice}; rename one": bool(twice)})
-        # Python cannot hold some times, and a time is no picture and no caption
+        # times are not read: Python cannot hold some of them, and they are neither pictures nor
+        # captions
         kept = [f.name for f in file.schema_arrow if not pyarrow.types.is_temporal(f.type)]
-        most *= 4  # as objects of Python
+        most *= 4  # because Python's objects take more memory
         for batch in file.iter_batches(ROWS_AT_ONCE, columns=kept):
             rows = batch.to_pylist()
-            most -= len(pickle.dumps(rows))  # a value that is stored once may fill all rows
+            most -= len(pickle.dumps(rows))  # all rows may repeat a value that is stored once
             refuse({bomb: most < 0})
             yield from rows
     except UserError:

@@ -1,10 +1,11 @@
-"""Work on pictures in threads: each thread reads a batch of pictures, and does what is done with them.
+"""Work on pictures in threads: each thread reads a batch of pictures and computes with them.
 
-Threads are enough for this: Pillow releases Python's lock while it decodes and resizes a picture, and
-torch releases it while it computes. Inside a thread torch computes with that one thread. Where torch
-divides each operation among all cores instead, its threads wait for each other after every operation,
-and cores that also decode pictures make all of them wait.
-Left out: processes. Training uses those (loader.py), because a run of hours is worth their start.
+Threads are enough for this, because Pillow releases Python's lock while it decodes and resizes a
+picture, and torch releases it while it computes. Inside each thread, torch computes with that
+thread alone. If torch divided each operation among all cores instead, its threads would wait for
+each other after every operation, and a core that is decoding a picture would make all of them wait.
+Left out: processes, which take longer to start. Training uses processes (loader.py), because a run
+of hours is worth their start.
 """
 
 import warnings
@@ -18,24 +19,24 @@ from miniclip.data.dataset import BadPicture
 
 
 def in_threads(work: Callable, items: Sequence, size: int) -> Iterator:
-    """Yield work(batch) for batches of `size` items, in their order, from as many threads as torch has.
-    The threads do not wait until a result is asked for, so results should be small.
+    """Yield work(batch) for batches of `size` items, in the order of the items.
 
-    Where this takes more than a second, a bar on a terminal shows how many items are done and how
-    long the rest will take.
+    There are as many threads as torch has. They go on with the next batches even if no result is
+    asked for. Finished results wait in memory, so they should be small. If the work takes more than
+    a second, a bar on a terminal shows how many items are done and how long the rest will take.
     """
     batches = [items[start : start + size] for start in range(0, len(items), size)]
     threads = torch.get_num_threads()
     bar = tqdm(total=len(items), desc="reading pictures", delay=1, leave=False, disable=None)
-    # the threads of this pool do not keep the process from ending while a disk lets one wait
+    # a pool whose threads do not keep the process from ending while one of them waits for a disk
     pool = ThreadPool(threads, torch.set_num_threads, (1,))
     try:
         with bar, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # image_io does so for one thread at a time only
+            warnings.simplefilter("ignore")  # what image_io does for this needs a single thread
             waiting = [pool.apply_async(work, (batch,)) for batch in batches]
             for batch in batches:
                 while not waiting[0].ready():
-                    waiting[0].wait(1)  # Ctrl-C just before a wait without end would be missed
+                    waiting[0].wait(1)  # just before a wait without end, Ctrl-C would be missed
                 yield waiting.pop(0).get()
                 bar.update(len(batch))
     finally:
@@ -44,8 +45,8 @@ def in_threads(work: Callable, items: Sequence, size: int) -> Iterator:
 
 
 def read_all(read: Callable, items: Sequence) -> tuple[list, list, list]:
-    """(the items that could be read, read(item) of each, [(item, reason)] of the items for which read
-    raised BadPicture)."""
+    """Call read(item) for each item: (the items that could be read, their results, [(item, reason)]
+    of the items for which read raised BadPicture)."""
     kept, found, skipped = [], [], []
     for item in items:
         try:

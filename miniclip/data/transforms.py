@@ -1,16 +1,20 @@
-"""Pictures to tensors: what the released CLIP does, for pictures of any kind (CLIP, section 2.4).
+"""Pictures of any kind to tensors, as the released CLIP does it (CLIP, section 2.4).
 
 Evaluation resizes the short side to S (bicubic), cuts the middle S x S, and normalizes each channel
-with the mean and deviation of CLIP's training pictures. Training cuts a random square instead, which
-is the paper's only augmentation: no flip ("facing right"), no colour jitter ("a red heart").
-ConVIRT, CLIP's predecessor, has both, for X-rays (lessons/studies/convirt.py).
-A crop stays 8 bits, a quarter of the bytes to copy, until `normalize` has it on the device.
-Icons, which have no colour, may be redrawn instead (`redraw`): turned, scaled, shifted, thickened.
-Left out: everything stronger. Two things differ from the released code, which ignores both:
+with the mean and deviation of CLIP's training pictures. Training cuts a random square instead. This
+is the paper's only augmentation: a flip would contradict a caption such as "facing right", and a
+change of colours "a red heart". ConVIRT, CLIP's predecessor, has both, for X-rays
+(lessons/studies/convirt.py).
 
-- transparent parts are white, as on a page. The colour stored under them is arbitrary, mostly black,
-  and dropping the alpha channel would show it;
-- a photograph is turned the way its EXIF orientation says, because phones store pictures lying down.
+A crop stays in 8 bits until `normalize` has it on the device, because it is then copied with a
+quarter of the bytes. Icons, which have no colour, may be redrawn instead of cropped (`redraw`):
+turned, scaled, shifted and thickened. Left out: all stronger augmentation. The released code
+ignores transparency and EXIF, and here both count:
+
+- Transparent parts are white, as on a page. The colour stored under them is arbitrary, mostly
+  black, and dropping the alpha channel would show it.
+- A photograph is turned the way its EXIF orientation says, because phones store pictures lying
+  down.
 """
 
 import dataclasses
@@ -25,9 +29,9 @@ from miniclip.common import UserError, refuse
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
-# EXIF's orientation -> what turns the picture upright. ImageOps.exif_transpose (Pillow 13.0) would
-# also encode the EXIF again, which fails where another tag is damaged: of 20,000 pictures with 1 to 3
-# changed bytes of EXIF, 407 then stayed unturned
+# EXIF's orientation -> what turns the picture upright. ImageOps.exif_transpose (Pillow 13.0) is not
+# used, because it also encodes the EXIF again, which fails if another tag is damaged. With it, 407
+# of 20,000 pictures with 1 to 3 changed bytes of EXIF were not turned.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -37,23 +41,24 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# how PNG stores levels that Pillow scales to 8 bits -> the same for the transparent one, which Pillow
-# (13.0) leaves as it was
+# Pillow scales the levels of some PNGs to 8 bits, but (in 13.0) not the level that is transparent.
+# {how the PNG stores levels: the function that scales the transparent level}
 _SCALED = {
     "L;2": lambda level: level % 4 * 85,
     "L;4": lambda level: level % 16 * 17,
     "RGB;16B": lambda levels: tuple(level >> 8 for level in levels),
 }
 BICUBIC = Image.Resampling.BICUBIC
-_MANY_PIXELS = 1 << 24  # of the resized picture: 50 MB
-_STRIP_PIXELS = 1 << 20  # that are converted at a time: 4 MB of each intermediate picture
+_MANY_PIXELS = 1 << 24  # a resized picture of so many pixels takes 50 MB
+_STRIP_PIXELS = 1 << 20  # converted at a time: each intermediate picture takes 4 MB
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """A PIL image of any mode -> mode RGB, upright, on white where it was transparent.
+    """A PIL image of any mode -> mode RGB, upright, and white where it was transparent.
 
-    The image itself where it is all of this: copying a photograph takes a tenth of its decoding.
-    Others are converted strip by strip, so that of large ones only two copies are in memory.
+    If the image has all these properties already, it is returned itself, because copying a
+    photograph takes a tenth as long as decoding it. Any other image is converted strip by strip, so
+    that there are only two copies of a large image in memory.
     """
     if image.format == "PNG" and image.tile and "transparency" in image.info:
         scaled = _SCALED.get(image.tile[0][3], lambda level: level)
@@ -61,14 +66,14 @@ def to_rgb(image: Image.Image) -> Image.Image:
     file = getattr(image, "fp", None)
     closed = getattr(image, "tile", None) and (file is None or file.closed)
     refuse({"its file is closed; give the path, or call load() before it is closed": closed})
-    image.load()  # first, because Pillow turns a TIFF upright then
+    image.load()  # before EXIF is read, because this already turns a TIFF upright
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # Pillow raises many kinds for damaged EXIF; the picture is used all the same
+    except Exception:  # damaged EXIF raises many kinds of errors; the picture is used nevertheless
         orientation = None
     if orientation in _TURNS:
         image = image.transpose(_TURNS[orientation])
-        # without the EXIF, or it would be turned again
+        # without the EXIF, because the picture would be turned again
         image.info = {key: x for key, x in image.info.items() if key == "transparency"}
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
@@ -81,12 +86,12 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _on_white(image):
-    """A PIL image of any mode -> mode RGB, on white where it was transparent."""
-    if image.mode.startswith("I"):  # 16 bits: convert() would clip all above 255 to white
+    """A PIL image of any mode -> mode RGB, white where it was transparent."""
+    if image.mode.startswith("I"):  # 16 bits: convert() would turn all levels above 255 white
         levels = np.asarray(image, np.float64) / 257
         levels[levels == image.info.get("transparency", -257) / 257] = 255
         image = Image.fromarray(np.clip(np.rint(levels), 0, 255).astype(np.uint8))
-    image = image.convert("LA") if image.mode == "La" else image  # the only mode that La becomes
+    image = image.convert("LA") if image.mode == "La" else image  # La converts to no other mode
     if image.mode in ("RGBA", "RGBa", "LA", "PA") or "transparency" in image.info:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
@@ -94,8 +99,11 @@ def _on_white(image):
 
 
 def has_odd_levels(image: Image.Image) -> bool:
-    """Whether the levels of an image have no fixed range, or it is a grey TIFF of 12 bits, or of 16 with 0
-    as white: Pillow (13.0) would show the first as nearly black, and the second inverted."""
+    """Whether Pillow (13.0) would convert the levels of an image to wrong ones.
+
+    This is so for levels without a fixed range, for a grey TIFF of 12 bits, which would be nearly
+    black, and for a grey TIFF of 16 bits with 0 as white, which would be inverted.
+    """
     tags, tag = getattr(image, "tag_v2", {}), ExifTags.Base
     is_16_bits = image.mode[:4] == "I;16" or image.mode == "I" and image.format in ("PNG", "PPM")
     return image.mode.startswith(("F", "I")) and not (
@@ -107,7 +115,8 @@ def has_odd_levels(image: Image.Image) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class Preprocess:
-    """From a PIL image to (3, S, S) float32: the middle square of side S = image_size, normalized."""
+    """Turns a PIL image into (3, S, S) float32: its middle square, of side S = image_size,
+    normalized."""
 
     image_size: int
 
@@ -129,21 +138,23 @@ class Preprocess:
         image = to_rgb(image)
         width, height = image.size
         short = min(width, height)
-        w, h = size * width // short, size * height // short  # the resized picture's
+        w, h = size * width // short, size * height // short  # the size of the resized picture
         left, top = round((w - size) / 2), round((h - size) / 2)
         square = (left, top, left + size, top + size)
         if w * h <= _MANY_PIXELS:
             return _planes(image.resize((w, h), BICUBIC).crop(square))
-        # one pixel high and 100,000 wide: compute the square alone, equal but for rounding
+        # for example 1 pixel high and 100,000 wide: compute only the square, which differs by
+        # rounding
         box = [edge * scale for edge, scale in zip(square, 2 * (width / w, height / h))]
         return _planes(image.resize((size, size), BICUBIC, box))
 
 
 def training_crop(image, image_size, rng, scale=(1.0, 1.0), out=None):
-    """A random square of a PIL image -> (3, S, S) uint8, in the memory of `out`, if that is given.
+    """A random square of a PIL image -> (3, S, S) uint8, in the memory of `out` if that is given.
 
-    Its side is u times the short side, u uniform in `scale`, and its place is uniform; (1, 1) is the
-    paper's. rng: a numpy Generator, of which three numbers are drawn.
+    The side of the square is u times the picture's short side, where u is uniform in `scale`. The
+    place of the square is uniform. The paper's crop is the default scale, (1, 1). rng: a numpy
+    Generator, from which three numbers are drawn.
     """
     image = to_rgb(image)
     side = rng.uniform(*scale) * min(image.size)
@@ -153,8 +164,8 @@ def training_crop(image, image_size, rng, scale=(1.0, 1.0), out=None):
 
 
 def random_redrawing(rng: np.random.Generator) -> dict:
-    """How an icon is drawn a little differently: the keyword arguments of `redraw`, drawn at random.
-    With wider ranges zero-shot was no better (docs/icons/first/about.md)."""
+    """Random keyword arguments for `redraw`, which draw an icon a little differently. With wider
+    ranges zero-shot accuracy was no better (docs/icons/first/about.md)."""
     return dict(
         ink=rng.uniform(0, 0.8) if rng.uniform() < 0.3 else 0.0,
         shift=(rng.uniform(-0.075, 0.075), rng.uniform(-0.075, 0.075)),
@@ -164,10 +175,11 @@ def random_redrawing(rng: np.random.Generator) -> dict:
 
 
 def redraw(image, image_size, turn=0.0, size=1.0, shift=(0.0, 0.0), ink=0.0, out=None):
-    """A picture of dark strokes on white, redrawn -> (3, S, S) uint8, in the memory of `out`, if given.
+    """A picture of dark strokes on white, redrawn -> (3, S, S) uint8.
 
-    turn: in radians; size: a factor; shift: (x, y) as shares of the side; ink: the share to which the
-    strokes are thickened. What the turn or the shift uncovers is white.
+    out: a numpy array for the result, or None. turn: an angle in radians. size: a factor. shift:
+    (x, y) as shares of the side. ink: how much the strokes are thickened, from 0 for not at all to
+    1 for a pixel on each side. What the turn or the shift uncovers is white.
     """
     image = moved(image.convert("L"), turn, size, shift)
     image = image.resize((image_size, image_size), BICUBIC)
@@ -177,7 +189,8 @@ def redraw(image, image_size, turn=0.0, size=1.0, shift=(0.0, 0.0), ink=0.0, out
 
 
 def normalize(images: torch.Tensor) -> torch.Tensor:
-    """Pictures (..., 3, H, W) uint8 -> float32 on their device, by CLIP's means and deviations."""
+    """Pictures (..., 3, H, W) uint8 -> float32 on their device, normalized as CLIP's pictures
+    are."""
     levels, mean, std = _constants(images.device)
     # in place: 5 times faster
     return images.to(torch.float32).div_(levels).sub_(mean).div_(std)
@@ -185,17 +198,18 @@ def normalize(images: torch.Tensor) -> torch.Tensor:
 
 @functools.lru_cache
 def _constants(device):
-    """255, the means and the deviations on a device. 255 is a tensor because CUDA multiplies by the
-    reciprocal of a number of Python's (torch 2.13), which rounds differently."""
+    """255, the means and the deviations, as tensors on a device. 255 is a tensor because CUDA would
+    multiply by the reciprocal of a Python number (torch 2.13), which rounds differently."""
     mean, std = (torch.tensor(numbers, device=device).view(3, 1, 1) for numbers in (MEAN, STD))
     return torch.tensor(255.0, device=device), mean, std
 
 
 def moved(image, turn, size, shift):
-    """An image turned (radians) and scaled about its middle, then shifted by shares of its sides."""
+    """An image turned (radians) and scaled about its middle, then shifted by shares of its
+    sides."""
     w, h = image.size
     cos, sin = math.cos(turn) / size, math.sin(turn) / size
-    x, y = w * (0.5 + shift[0]), h * (0.5 + shift[1])  # where the middle goes
+    x, y = w * (0.5 + shift[0]), h * (0.5 + shift[1])  # the new place of the middle
     matrix = (cos, sin, w / 2 - cos * x - sin * y, -sin, cos, h / 2 + sin * x - cos * y)
     return image.transform(
         (w, h), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor="white"
@@ -203,7 +217,7 @@ def moved(image, turn, size, shift):
 
 
 def _planes(image, out=None):
-    """An RGB image -> (3, H, W) uint8, in the memory of `out`, a numpy array, if that is given."""
+    """An RGB image -> (3, H, W) uint8, in the memory of the numpy array `out` if that is given."""
     out = np.empty((3, image.height, image.width), np.uint8) if out is None else out
     for plane, band in zip(out, image.split()):  # Pillow separates them faster than numpy
         plane[:] = np.asarray(band)

@@ -54,7 +54,7 @@ def said(pairs):
 def classes(source, *names):
     found = open_labelled(source, names or None)
     read_all(found.pictures.image, [*found.labels] * 2)
-    print(found.class_names, found.skipped)
+    print(found.class_names, [*found.skipped, *found.notes])
 
 
 VERBS = {
@@ -240,7 +240,7 @@ REFUSED = {
     "packing_over_shards": ("00000.tar exists; choose", *["pack pairs.csv s"] * 2),
     "curating_over_a_list": ("o.csv exists; choose", *["curate pairs.csv o.csv"] * 2),
     "a_list_in_which_a_row_is_repeated": (
-        "l.csv lists other pairs",
+        "l.csv does not fit the training pairs of s",
         "pack pairs.csv s",
         "curate s l.csv",
         "tail -n 1 l.csv >> l.csv",
@@ -250,6 +250,11 @@ REFUSED = {
         "pipe.csv is a pipe or a device; save",
         "mkfifo pipe.csv",
         "open pipe.csv",
+    ),
+    "a_pipe_as_labelled_pictures": (
+        "pipe.tar is a pipe or a device; save",
+        "mkfifo pipe.tar",
+        "classes pipe.tar",
     ),
     "a_pipe_as_a_shard": (
         "pipe.tar .not a file",
@@ -302,7 +307,7 @@ REFUSED = {
     "a_brace_that_is_not_closed": ("a brace that is not closed", "open {0..2.tar"),
     "a_pattern_that_matches_nothing": (r"no\*.tar matches no file", "open no*.tar"),
     "json_that_is_cut": (
-        "line 1 of .* is no JSON object",
+        "line 1 of .* is not a JSON object",
         """echo '{"image": "0.png"' > p.jsonl""",
         "open p.jsonl",
     ),
@@ -328,11 +333,11 @@ REFUSED = {
     ),
     "a_name_that_is_too_long": ("not found; expected a folder", f"classes {'x' * 300}"),
     "a_number_of_pairs_below_1": (
-        "keeps at least 1 pair, not -1",
+        "pairs to keep must be at least 1, not -1",
         "keep -1 pairs.csv",
     ),
     "packing_beside_a_shard_in_capital_letters": (
-        "00009.TAR, which this command would not write",
+        "00009.TAR, which this command does not write",
         "mkdir out; touch out/00009.TAR",
         "pack pairs.csv out",
     ),
@@ -352,7 +357,7 @@ REFUSED = {
         "open pairs.jsonl",
     ),
     "pickled_batches_of_cifar": (
-        "holds CIFAR's pickled batches; get its version with .bin files",
+        "holds CIFAR's pickled batches; get the version",
         "mkdir p; touch p/batches.meta p/data_batch_1",
         "classes p",
     ),
@@ -363,7 +368,7 @@ REFUSED = {
         "classes p",
     ),
     "a_label_of_cifar_without_a_name": (
-        "p has labels from . to 7, but names for 0 to 1 only",
+        "p has labels from . to 7, but it has names only for 0 to 1",
         r"mkdir p; printf 'cat\ndog\n' > p/batches.meta.txt",
         "head -c 6146 /dev/zero | tr '\\0' '\\1' > p/data_batch_1.bin",
         "head -c 3073 /dev/zero | tr '\\0' '\\7' > p/test_batch.bin",
@@ -409,7 +414,7 @@ READ = {
         *folders("train", "test", "extra"),
     ),
     "classes_that_differ_by_case_and_white_space_only": (
-        "'class cat', 'the name of two classes, of which the first is predicted'",
+        "'class cat', 'several classes have this name, of which only the first is predicted'",
         "mkdir -p p/Cat p/dog 'p/cat '; for k in p/*; do cp 0.png \"$k\"; done",
         "classes p",
     ),
@@ -451,13 +456,13 @@ READ = {
         "open .",
     ),
     "a_quote_that_another_row_closes_among_names_without_suffixes": (
-        r"\[\('c',\)\].*line 3, 1'.*goes on with other rows",
+        r"\[\('c',\)\].*line 3, 1'.*contains the next rows",
         "for k in 0 1 2; do cp $k.png $k; done",
         r"printf 'caption,path\n\042two dogs,0\nof 3\042,1\nc,2\n' > l.csv",
         "open l.csv",
     ),
     "a_separator_that_is_not_quoted_in_a_middle_column": (
-        r"\[\('b',\)\] .*line 2, 0.png', \"it has 4 fields and the header 3",
+        r"\[\('b',\)\] .*line 2, 0.png', \"it has 4 fields but the header has 3",
         r"printf 'path,caption,part\n0.png,two dogs, one asleep,x\n1.png,b,x\n' > l.csv",
         "open l.csv",
     ),
@@ -589,7 +594,7 @@ DAMAGED = {
         "2.png,three",
     ),
     "a_quote_that_another_row_closes": (
-        r"\('two lines',\).*1.png.*goes on with other rows; is a quote not closed",
+        r"\('two lines',\).*1.png.*contains the next rows; is a quote not closed",
         '0.png,"two\nlines"',
         '1.png,"two',
         '2.png,three"',
@@ -604,7 +609,7 @@ DAMAGED = {
         '0.png,"a dog\nand, I think, my photo.jpg"',
     ),
     "a_quote_that_another_row_closes_in_a_column_before": (
-        r"\[\('one',\)\].*line 4.*goes on with other rows",
+        r"\[\('one',\)\].*line 4.*contains the next rows",
         "0.png,one",
         '"1.png,two',
         '2",three',
@@ -630,7 +635,7 @@ table(
     },
     lambda records: open_pairs(records),
     "records_that_are_{}",
-    says=r"a record is \(picture, caption\), or a dict with names of columns, not {}",
+    says=r"a record must be \(picture, caption\) or a dict .*, not {}",
 )
 
 
@@ -725,7 +730,7 @@ def a_package_of_icons_of_which_a_bit_has_changed(folder):
     iconify.read(write(iconify.FILE, data))
 
 
-@attack(says="has the class dog, for which there is no name")
+@attack(says="has the class dog, for which class_names has no name")
 def a_name_for_another_class(folder):
     csv_of("0.png,cat", "1.png,dog")
     os.system("sed -i s/caption/label/ pairs.csv")

@@ -137,10 +137,13 @@ def test_what_is_written_of_icons_restricts_training_and_nothing_else(tmp_path):
 @pytest.mark.parametrize(
     "change, why",
     [
-        (lambda text: text.replace("home 0", "house 0"), "lists other pairs than those of icons"),
-        (lambda text: text.replace("\n0,", "\n27,"), "lists other pairs"),  # it is held out
-        (lambda text: text.replace("\n0,", "\n-28,"), "lists other pairs"),
-        (lambda text: text.splitlines(keepends=True)[0], "lists other pairs"),
+        (
+            lambda text: text.replace("home 0", "house 0"),
+            "does not fit the training pairs of icons",
+        ),
+        (lambda text: text.replace("\n0,", "\n27,"), "does not fit"),  # it is held out
+        (lambda text: text.replace("\n0,", "\n-28,"), "does not fit"),
+        (lambda text: text.splitlines(keepends=True)[0], "does not fit"),
         (lambda text: text + "1,mage\n", "is damaged after 4 pairs"),
         (lambda text: text + "x,mage: home 0,home\n", "is damaged after 4 pairs"),
         (lambda text: text.replace("name", "file"), "is not a list that curate wrote"),

@@ -53,7 +53,7 @@ def test_of_a_long_list_some_names_are_compared(tmp_path):
     for wrong in (0, 999, 1100, 1500):
         changed = "\n".join(rows).replace(f"{wrong},name {wrong},", f"{wrong},name x,")
         (tmp_path / "list.csv").write_text(changed)
-        with pytest.raises(UserError, match="lists other pairs"):
+        with pytest.raises(UserError, match="does not fit"):
             keep_pairs(pairs_of(2000), str(tmp_path / "list.csv"))
 
 

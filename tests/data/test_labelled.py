@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from miniclip.common import UserError
-from miniclip.data.dataset import BadPicture, Pairs
+from miniclip.data.dataset import BadPicture, Pairs, report_skipped
 from miniclip.data.image_io import MOST_PICTURE_BYTES
 from miniclip.data.labelled import of_pairs, open_labelled
 from miniclip.data.shards.tar_index import MOST_TEXT_BYTES
@@ -58,7 +58,7 @@ def test_halves_are_by_the_last_bit_of_the_first_byte_of_the_path_s_hash(tmp_pat
         ("0 1 5", "x y z", ["x", "y", "z"], [0, 1, 2]),
         ("0 1 3", "x y z", ["x", "y", "z"], [0, 1, 2]),
         ("0 2", "x y z", ["x", "y", "z"], [0, 2]),  # a class may have no picture
-        ("0 3", "x y z", "^3 class names for the 2 classes of a.csv; ", None),
+        ("0 3", "x y z", "^there are 3 class names for the 2 classes of a.csv; ", None),
     ],
 )
 def test_names_go_with_numbers_in_order_unless_all_numbers_are_below_their_count(
@@ -99,6 +99,15 @@ def test_names_by_labels_may_be_more_than_the_pictures_need(tmp_path):
     ]
     numbers = open_labelled(folder_of(tmp_path / "b", ["0", "2"]), names)
     assert numbers.class_names == ["three", "one", "two"] and {*numbers.labels.values()} == {0, 2}
+
+
+def test_a_second_label_is_noted_and_nothing_is_left_out(tmp_path):
+    for k in "01":
+        picture().save(tmp_path / f"{k}.png")
+    (tmp_path / "a.csv").write_text("path,label\n0.png,cat\n0.png,dog\n1.png,dog\n")
+    found = open_labelled(tmp_path / "a.csv")
+    assert found.labels == {0: 0, 1: 1} and not found.skipped
+    assert report_skipped(found.notes, head="noted").startswith("noted 1: 0.png (it has several")
 
 
 # --- CIFAR

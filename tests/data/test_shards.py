@@ -150,7 +150,7 @@ def test_val_data_takes_the_place_of_the_tenth_that_is_held_out(packed, tmp_path
 
 @pytest.mark.parametrize(
     "source, val, says",
-    [(None, "none", "have their tests"), ("out", "./out/", "of --data; give")],
+    [(None, "none", "hold out pairs themselves"), ("out", "./out/", "name the same source")],
 )
 def test_val_data_is_refused_in_a_sentence(source, val, says, packed, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

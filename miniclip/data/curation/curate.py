@@ -2,20 +2,21 @@
 
     python -m miniclip.data curate pairs.csv list.csv --cap 20000 --min-count 100
 
-As the paper's data set was made (CLIP, section 2.2): queries are the words that are in at least
-`min_count` pairs, bigrams whose words occur together far more often than by chance, and the names of
-a list. A pair matches the queries that stand in its captions as whole words, and counts for the
-rarest of them, the one that fewest pairs match. Of a query's pairs `cap` are kept, those with the
-smallest hash of what they are called, so their order does not matter. Pairs that match no query are
-left out, because a search would never have found them.
+This follows the paper's data set (CLIP, section 2.2). There are three kinds of queries: words that
+are in at least `min_count` pairs, bigrams whose words occur together far more often than by chance,
+and the names in a list. A pair matches the queries that occur in its captions as whole words. It
+counts for the rarest of these queries, the one that the fewest pairs match. At most `cap` pairs of
+each query are kept. They are the pairs whose names have the smallest hashes, so the order of the
+pairs does not matter. Pairs that match no query are left out, because a search would never have
+found them.
 
 Captions are read three times: to count words, to count the bigrams of frequent words, and to assign
-each pair to a query. The counts are in memory, and 20 bytes of each pair that matches a query;
-docs/data.md says how much that is. The paper gives no threshold for bigrams; the one here is our
-choice. Left out: queries from another corpus than the captions, and WordNet's synonyms.
+each pair to a query. Memory holds the counts, and 20 bytes for each pair that matches a query;
+docs/data.md says how much that is. The paper gives no threshold for bigrams, so the one here is our
+choice. Left out: queries from a corpus other than the captions, and WordNet's synonyms.
 
-The command opens the source as for training. It writes a list of the training pairs that are kept,
-for train.py --keep: the pictures stay where they are, and what is held out stays the same.
+The command opens the source as for training, and writes a list of the training pairs that are kept,
+for train.py --keep. The pictures stay where they are, and the held-out pairs stay the same.
 Lesson: lessons/17_names.md.
 """
 
@@ -49,31 +50,37 @@ ASSIGNED = np.dtype([("query", "<i4"), ("draw", "<u8"), ("pair", "<i8")])
 
 OPTIONS = {
     "data": dict(type=path(str), help="emoji, icons, pairs.csv, a folder or shards"),
-    "out": dict(type=path(str), help="a list of what is kept, for train.py --keep"),
+    "out": dict(type=path(str), help="file for the list of kept pairs, for train.py --keep"),
     "--cap": dict(
-        type=number(int, low=1), default=20_000, help="pairs of a query to keep (20,000)"
+        type=number(int, low=1), default=20_000, help="the most pairs to keep of a query (20,000)"
     ),
     "--min-count": dict(
-        type=number(int, low=1), default=100, help="pairs that a query must be in (100)"
+        type=number(int, low=1),
+        default=100,
+        help="the fewest pairs that a word or bigram must be in to be a query (100)",
     ),
     "--min-pmi": dict(
         type=number(float),
         default=4.0,
-        help="of bigrams: log2 of times more often than by chance (4)",
+        help="for bigrams: log2 of how many times more often than by chance (4)",
     ),
-    "--names": dict(type=path(str), help="a file of further queries, one a line"),
-    "--overwrite": dict(action="store_true", help="replace a file that is there"),
+    "--names": dict(type=path(str), help="a file of further queries, one on each line"),
+    "--overwrite": dict(action="store_true", help="replace the file if it exists"),
     **SOURCE_FLAGS,
 }
 
 
-# What `curate` found. pairs: how many were read; queries: list of str, the rarest first; before, after:
-# the pairs of each query, (Q,) int64; kept: (K,) of ASSIGNED, by pair.
+# The result of `curate`. pairs: how many were read. queries: list of str, the rarest first. before,
+# after: how many pairs each query had and has kept, (Q,) int64. kept: (K,) of ASSIGNED, sorted by
+# pair.
 Curated = collections.namedtuple("Curated", "pairs queries before after kept")
 
 
 def keys(captions, names=frozenset(), lengths=()) -> set[str]:
-    """What captions could match: a set of words, of bigrams, and of `names` of `lengths` words."""
+    """The set of everything in captions that could be a query: words, bigrams, and names.
+
+    names: the names to look for. lengths: how many words names have, apart from one and two.
+    """
     found = set()
     for caption in captions:
         own = words(caption)
@@ -85,17 +92,18 @@ def keys(captions, names=frozenset(), lengths=()) -> set[str]:
 
 
 def capped(rows, cap):
-    """The `cap` rows of each query with the smallest draws: (n,) of ASSIGNED -> (m,)."""
+    """Of each query, the `cap` rows with the smallest draws: (n,) of ASSIGNED -> (m,)."""
     rows = rows[np.lexsort((rows["pair"], rows["draw"], rows["query"]))]
     first = np.searchsorted(rows["query"], rows["query"])
     return rows[np.arange(len(rows)) - first < cap]
 
 
 def choose_queries(counts, pairs, names, min_count, min_pmi):
-    """The queries, list of str, the rarest first: by the number of pairs, then by the alphabet.
+    """The queries: list of str, sorted by the number of their pairs and then by the alphabet.
 
-    A bigram's pointwise mutual information is log2 of the pairs that it is in, over the pairs that
-    would have both its words if these were independent of each other.
+    counts: {what could be a query: the number of pairs that have it}. pairs: the number of all
+    pairs. A bigram's pointwise mutual information is log2 of a ratio: the number of pairs that have
+    it, over the number that would have both words if the two words were independent of each other.
     """
 
     def is_query(key):
@@ -113,7 +121,8 @@ def curate(
 ) -> Curated:
     """Choose among the training pairs.
 
-    names: further queries, one or several words each. Raises UserError when there is no query.
+    cap, min_count, min_pmi: as for the command. names: further queries, of one or several words
+    each. Raises UserError when there is no query.
     """
     names = {" ".join(words(name)) for name in names} - {""}
     lengths = sorted({name.count(" ") + 1 for name in names} - {1, 2})
@@ -132,7 +141,8 @@ def curate(
     counts = collections.Counter()
     for _, own in keys_of_each("counting words"):
         counts.update(key for key in own if " " not in key)
-    # most different bigrams are rare, and one of a rare word cannot be frequent
+    # Only bigrams of frequent words are counted, because a bigram with a rare word cannot be
+    # frequent. This saves memory: most different bigrams are rare.
     frequent = {word for word, n in counts.items() if n >= min_count}
     for _, own in keys_of_each("counting bigrams"):
         several = [key for key in own if " " in key]
@@ -153,9 +163,9 @@ def curate(
 
 
 def write_list(pairs: Pairs, out, found: Curated) -> None:
-    """Write number, name and query of the pairs that are kept: see dataset.keep_pairs.
+    """Write the number, the name and the query of each kept pair, for dataset.keep_pairs.
 
-    Names of files may hold bytes that are not UTF-8.
+    The names may be names of files, and may hold bytes that are not UTF-8.
     """
     with replacing(out) as file:
         text = io.TextIOWrapper(file, "utf-8", "surrogateescape", newline="")
@@ -168,10 +178,10 @@ def write_list(pairs: Pairs, out, found: Curated) -> None:
 
 @command("python -m miniclip.data curate")
 def main(argv=None):
-    """The command: write what is kept, and print how much it is. Returns the exit code."""
+    """Write the list of kept pairs, and print how many they are. Returns the exit code."""
     args = Parser.of(
         "python -m miniclip.data curate",
-        "Keep at most so many pairs of each query (docs/data.md).",
+        "Keep at most --cap pairs of each query (docs/data.md).",
         OPTIONS,
     ).parse_args(argv)
     check_new(args.out, args.overwrite)

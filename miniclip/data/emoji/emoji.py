@@ -1,16 +1,17 @@
-"""The embedded pairs: 3,944 emoji names of Unicode, the 3,722 pictures OpenMoji draws for them.
+"""The built-in pairs: Unicode's 3,944 names of emoji, and OpenMoji's 3,722 pictures for them.
 
-One picture is one pair; the names that share a picture (the flags of Norway, Svalbard and Bouvet
-Island) are its captions. What is held out is decided by the hash of the picture in emoji.tsv, so it is
-the same on every machine, with every renderer and in every order, and no picture is in two splits.
-The tenth that is held out has two parts:
+One picture is one pair. The names that share a picture, such as the flags of Norway, Svalbard and
+Bouvet Island, are its captions. The hash of the picture in emoji.tsv decides whether a pair is held
+out. Therefore the splits are the same on every machine, with every renderer and in every order, and
+no picture is in two splits. The tenth that is held out has two parts:
 
-    compositions   a name has a skin tone or a joiner, and every word of every name of the picture
+    compositions   pictures with a skin tone or a joiner, if every word of every name of the picture
                    also occurs in a name of the training split: only the combination is new
-    concepts       all the others: either a thing of its own, or a word that training never has
+    concepts       all other held-out pictures: either a single thing, or one whose name has a word
+                   that does not occur in training
 
-Left out: Unicode's components (a lone skin tone) and what OpenMoji draws beyond Unicode, which has
-no name there.
+Left out: Unicode's components (a lone skin tone), and what OpenMoji draws beyond Unicode, which has
+no Unicode name.
 """
 
 import collections
@@ -24,18 +25,18 @@ from PIL import Image
 from miniclip.data.dataset import HELD_OUT_ONE_IN, Pairs, words
 from miniclip.data.emoji import drawings, names
 
-WORDLIKE = re.compile(r"[\w’' -]*[^\W\d_][\w’' -]*")  # with a letter, and without other signs
+WORDLIKE = re.compile(r"[\w’' -]*[^\W\d_][\w’' -]*")  # has a letter, and no sign but these
 TYPED = ("a red heart", "flag of Japan", "dark skin tone woman firefighter", "an animal")
 
 
 def read_table() -> list[dict]:
-    """emoji.tsv as a list of dicts: codes, name, group, subgroup, picture."""
+    """emoji.tsv as a list of dicts with the keys codes, name, group, subgroup and picture."""
     with open(Path(__file__).with_name("emoji.tsv"), encoding="utf-8", newline="") as file:
         return list(csv.DictReader((x for x in file if not x.startswith("#")), delimiter="\t"))
 
 
 def split(pictures) -> dict[str, list[int]]:
-    """Fixed splits of a list of pictures, each a list of its table rows: {name: indices}."""
+    """The splits, {name: indices}. pictures: the rows in the table of each picture."""
     held = [
         i for i, own in enumerate(pictures) if int(own[0]["picture"], 16) % HELD_OUT_ONE_IN == 0
     ]
@@ -53,9 +54,9 @@ def split(pictures) -> dict[str, list[int]]:
 
 
 def read_keywords() -> dict[str, tuple]:
-    """{name without tone: (keyword, ...)} by way of em-keyboard (found, not imported).
+    """{name without tone: (keyword, ...)} from the package em-keyboard, which is not imported.
 
-    Keywords that say nothing beyond the name, and those that are not words (":d"), are left out.
+    Keywords that say nothing beyond the name, and keywords that are not words (":d"), are left out.
     """
     path = drawings.package_files("em-keyboard", ".json")["emojis"]
     lists = json.loads(path.read_text(encoding="utf-8"))
@@ -72,7 +73,7 @@ def read_keywords() -> dict[str, tuple]:
 
 
 class Emoji(Pairs):
-    """The embedded pairs."""
+    """The emoji that come with miniclip, as pairs."""
 
     class_names = tuple(names.CLASSES)
 
@@ -85,7 +86,7 @@ class Emoji(Pairs):
         super().__init__("emoji", said, split(self.rows))
         self._pictures = drawings.pictures([rows[0]["codes"] for rows in self.rows])
         keywords = read_keywords()
-        self._sayings = [  # of each picture: for each of its names (name, other ways, keywords)
+        self._sayings = [  # for each picture: (name, other ways to say it, keywords) of each name
             [(n, names.variants(n), keywords.get(names.without_tone(n), ())) for n in own]
             for own in said
         ]
@@ -95,18 +96,19 @@ class Emoji(Pairs):
         return Image.fromarray(self._pictures[i])
 
     def caption(self, i, rng):
-        """The caption of picture i in one epoch: names.vary of one of its names."""
+        """The caption of picture i in one epoch: one of its names, varied by names.vary."""
         own = self._sayings[i]
         return names.vary(*own[int(rng.integers(len(own))) if len(own) > 1 else 0], rng)
 
     def queries(self, split, k=8):
-        """What a person would type (None for the picture), then captions of held-out pictures."""
+        """Texts that a person would type, with None for the picture, and then captions of the
+        split."""
         typed = TYPED[: k // 2]
         texts, answers = super().queries(split, k - len(typed))
         return [*typed, *texts], [*[None] * len(typed), *answers]
 
     def gallery(self, split):
-        """All pictures: among the held-out ones alone, few differ in skin tone only."""
+        """All pictures, because among the held-out ones few differ only in their skin tones."""
         return list(range(len(self)))
 
     def tones(self, i):
@@ -114,17 +116,18 @@ class Emoji(Pairs):
         return names.parts(self._captions[i][0])[2]
 
     def label(self, i):
-        """Class of picture i as a position in class_names, or -1 (names.py)."""
+        """The class of picture i as a position in class_names, or -1 for no class (names.py)."""
         return names.label_of(self.rows[i])
 
     def tone_blind_oracle(self, indices, ks=(1, 5, 10)):
         """Text-to-image recall of a model that makes no mistake but cannot see skin tone.
 
-        Every caption of pairs[indices] is a query against all pictures. Those whose name differs
-        from it in the tone alone share the first place, in random order, so R@k is in expectation
-        min(1, k / how many share it). Returns {"R@1", ..., "n", "gallery"}, fractions of 1.
+        Every caption of pairs[indices] is a query, and all pictures are compared with it. The
+        pictures whose names differ from the query only in the tone share the first place, in random
+        order. So the expected R@k is min(1, k / the number of these pictures). Returns {"R@1", ...,
+        "n": the number of queries, "gallery": the number of pictures}; R@k is a fraction of 1.
         """
-        # how many pictures share each base
+        # {name without tone: how many pictures have it}
         bases = collections.Counter(
             base for own in self._captions for base in {names.without_tone(name) for name in own}
         )

@@ -1,15 +1,17 @@
-"""What an emoji's name says: captions, which vary from epoch to epoch, and a class.
+"""From an emoji's name to its captions, which vary from epoch to epoch, and to its class.
 
-Unicode gives each picture one stiff name ("woman firefighter: dark skin tone"). People say it in
-another order, so half of the captions do too. Keywords (em-keyboard: dog -> pet, animal) are added to
-four captions in ten, since names almost never say animal, food or vehicle. Half of the others put the
-name in a template, so that the prompts of the evaluation were seen in training (CLIP, section 3.1.4).
+Unicode gives each picture one stiff name ("woman firefighter: dark skin tone"). People would say
+this in another order, and half of the captions do so too. Keywords (em-keyboard: dog -> pet,
+animal) are added to four captions in ten, because names almost never say animal, food or vehicle.
+Of the captions without keywords, half put the name into a template, so that the prompts of the
+evaluation are known from training (CLIP, section 3.1.4).
 
-Zero-shot classification uses twenty classes. Unicode puts every emoji into a subgroup ("animal-bug",
-"food-asian"). A class is a word that a person would type, for one or several subgroups whose pictures
-look like one kind of thing. Some emoji are in a subgroup by association (a fuel pump among the
-vehicles, a spider web among the animals): they get no class. Neither do people, flags, signs,
-anything with a skin tone, and a picture whose names fall into different classes.
+Zero-shot classification uses twenty classes. Unicode puts every emoji into a subgroup
+("animal-bug", "food-asian"). A class is a word that a person would type for one or several
+subgroups whose pictures look like one kind of thing. Some emoji are in a subgroup only by
+association, such as a fuel pump among the vehicles and a spider web among the animals. They get no
+class. People, flags, signs and emoji with a skin tone get no class either, nor does a picture whose
+names fall into different classes.
 """
 
 import re
@@ -22,7 +24,7 @@ TEMPLATES = (
     "{} icon",
     "the {} emoji",
 )
-WAYS = {  # to say "head: details"
+WAYS = {  # {head: ways to say the name "head: details"}; None is for any other head
     "flag": ("flag of {said}", "{said} flag"),
     "keycap": ("keycap {said}",),
     "family": ("family of {said}",),
@@ -33,7 +35,7 @@ WAYS = {  # to say "head: details"
 KEYWORD_SHARE, MOST_KEYWORDS = 0.4, 3
 CANONICAL_SHARE = 0.5
 
-CLASSES = {  # name: a pattern of the subgroups it stands for
+CLASSES = {  # {name: a pattern of the subgroups that it stands for}
     "face": "face-.*",
     "heart": "heart",
     "hand": "hand-.*|hands",
@@ -55,7 +57,7 @@ CLASSES = {  # name: a pattern of the subgroups it stands for
     "button": "av-symbol",
     "geometric shape": "geometric",
 }
-# filed in a subgroup above, but no picture of such a thing
+# emoji of the subgroups above that do not show a thing of the class
 MISFITS = frozenset(
     name.strip()
     for name in """
@@ -71,7 +73,7 @@ MISFITS = frozenset(
 
 
 def parts(name: str) -> tuple[str, tuple, tuple]:
-    """A Unicode name as (head, details, tones): what stands before the colon, and after it.
+    """A Unicode name as (head, details, tones). The head is before the colon, the rest after it.
 
     "man: dark skin tone, red hair" -> ("man", ("red hair",), ("dark skin tone",)).
     """
@@ -88,7 +90,7 @@ def without_tone(name: str) -> str:
 
 
 def variants(name: str) -> list[str]:
-    """Other ways to say a Unicode name, perhaps none; the words stay the same."""
+    """Other ways to say a Unicode name, as a list that may be empty. Each way keeps the words."""
     head, details, tones = parts(name)
     said = " and ".join(details)
     if head == "family" and details:
@@ -105,8 +107,8 @@ def variants(name: str) -> list[str]:
 def vary(name: str, others, keywords, rng) -> str:
     """One caption: the name or one of `others`, perhaps with keywords, perhaps in a template.
 
-    rng: numpy Generator. 40 % get 1 to 3 of `keywords` (where there are any), half of the rest a
-    template.
+    rng: a numpy Generator. If there are keywords, 40 % of the captions get 1 to 3 of them. Half of
+    the other captions get a template.
     """
     reworded = others and rng.random() >= CANONICAL_SHARE
     text = others[int(rng.integers(len(others)))] if reworded else name
@@ -120,7 +122,7 @@ def vary(name: str, others, keywords, rng) -> str:
 
 
 def label_of(rows: list[dict]) -> int:
-    """Class of a picture, from its rows of emoji.tsv: a position among CLASSES, or -1."""
+    """The class of a picture, given by its rows of emoji.tsv: a position in CLASSES, or -1."""
     found = {_label(row) for row in rows}
     return found.pop() if len(found) == 1 else -1
 

@@ -1,8 +1,8 @@
-"""Icons as pixels: SVG texts drawn by resvg, once, and kept in the cache.
+"""Icons as pixels: resvg draws the SVG texts once, and the drawings are kept in the cache.
 
-An icon is drawn at 64 pixels, cropped to its ink and scaled so that its longer side is 26 of the 32
-pixels of a square; black on white. Drawings that sets share (logos, copies) are found by a hash of
-the picture at 16 x 16 in 4 levels of grey, and are one picture.
+An icon is drawn black on white at 64 pixels, and cropped to its ink. Then it is scaled so that its
+longer side takes 26 of the 32 pixels of a square. Two sets may hold the same drawing. Drawings that
+are equal at 16 x 16 pixels in 4 levels of grey count as one picture.
 """
 
 import io
@@ -11,13 +11,13 @@ import numpy as np
 from PIL import Image
 
 DRAWN, INK, SIDE = 64, 26, 32  # pixels
-COARSE, LEVELS = 16, 4  # of the hash: pixels of a side, levels of grey
+COARSE, LEVELS = 16, 4  # to compare drawings: pixels of a side, levels of grey
 
 
 def draw(svg: str) -> np.ndarray | None:
-    """The ink of an icon: (32, 32) uint8, 255 where it is black; None for one that is empty or that
-    resvg cannot draw."""
-    import resvg_py  # here, so that a warm cache does not need it
+    """The ink of an icon: (32, 32) uint8, 255 where the icon is black. None if the icon is empty or
+    if resvg cannot draw it."""
+    import resvg_py  # imported here, because it is not needed if the drawings are in the cache
 
     try:
         png = resvg_py.svg_to_bytes(
@@ -40,16 +40,17 @@ def draw(svg: str) -> np.ndarray | None:
 
 
 def coarse(ink: np.ndarray) -> bytes:
-    """What is the same in two drawings of the same picture, at COARSE x COARSE pixels: bytes."""
+    """A drawing at COARSE x COARSE pixels, as bytes that are equal for two drawings of one
+    picture."""
     small = Image.fromarray(ink).resize((COARSE, COARSE), Image.Resampling.BOX)
     return np.rint(np.asarray(small) * ((LEVELS - 1) / 255)).astype(np.uint8).tobytes()
 
 
 def distinct(drawn):
-    """Each picture once, with the captions of all drawings that are the same to `coarse`.
+    """Each picture once, with the captions of all drawings that `coarse` makes equal.
 
-    drawn: (ink or None, its captions) one after another; None is left out. Returns ([captions of each
-    picture], ink (n, SIDE, SIDE) uint8).
+    drawn: an iterator over (ink, captions). A drawing whose ink is None is left out. Returns
+    ([captions of each picture], ink (n, SIDE, SIDE) uint8).
     """
     found = {}
     for ink, own in drawn:

@@ -1,18 +1,22 @@
-"""Families of icons: who drew what, which families choose settings, and which are under seal.
+"""Families of icons: who drew what, which serve to choose settings, and which are under seal.
 
-A family is a lineage of drawings. All versions of Font Awesome are one, with Line Awesome, which
-redraws it; so are Ionicons and Famicons. A model that was trained on one member knows the others.
+A family is a lineage of drawings. For example, all versions of Font Awesome are one family,
+together with Line Awesome, which redraws Font Awesome. Ionicons and Famicons are one family too. A
+model that was trained on one member of a family knows the others. There are three kinds of
+families:
 
-    development    settings are chosen by their accuracies. Font Awesome, Ionicons, Eva, Bootstrap and
-                   Typicons were known from before; Tabler and Heroicons were added
-    sealed         nobody looks at them until the recipe is fixed. Drawn on 2026-11-27, before any model
-                   was trained on these data, by a rule: int(sha256(family), 16) % 5 == 0, without the
-                   families above and without those of flags, brands and colours, which are left out
-    training       all others
+    development    settings are chosen by the accuracies on these families. Font Awesome, Ionicons,
+                   Eva, Bootstrap and Typicons were already known; Tabler and Heroicons were added
+    sealed         nobody looks at these families until the recipe is fixed. They were chosen on
+                   2026-11-27, before any model was trained on these data, by the rule
+                   int(sha256(family), 16) % 5 == 0. The rule skips the families of development, and
+                   the families of flags, brands and colours, which are not used at all
+    training       all other families
 
-No model is trained on a family of the first two kinds. Held-out combinations are two words that a
-training name joins, such as "cloud" and "lock": a picture with any name that holds both words, in any
-order, is not trained on. Of them 500 choose settings, and 1,000 are under seal.
+No model is trained on a development family or a sealed family. There are also held-out
+combinations: two words that occur together in a training name, such as "cloud" and "lock". A
+picture is not trained on if one of its names holds both words, in any order. 500 combinations serve
+to choose settings, and 1,000 others are under seal.
 """
 
 import itertools
@@ -20,7 +24,7 @@ from collections import Counter, defaultdict
 
 from miniclip.data.dataset import text_hash
 
-# sets that are not a family of their own: {family: its sets}. Families have the name of a set otherwise
+# {family: its sets} for families of several sets. Any other set is a family of the same name
 LINEAGES = {
     "fontawesome": "fa fa-regular fa-solid fa6-regular fa6-solid fa7-regular fa7-solid la".split(),
     "ionicons": ["ion", "famicons"],
@@ -49,10 +53,10 @@ SEALED = tuple(
 )
 # all other families are used for training
 USED_FOR = dict.fromkeys(DEVELOPMENT, "development") | dict.fromkeys(SEALED, "sealed")
-# how many other training names, and how many families, must have a held-out word
+# a held-out word must occur in so many other training names, and in so many families
 FEWEST_NAMES, FEWEST_FAMILIES = 5, 3
-SAME = {"plus": "add", "slash": "off", "minus": "remove"}  # words that mean the same on icons
-COMBINATIONS = 500, 1000  # to choose settings by, and under seal
+SAME = {"plus": "add", "slash": "off", "minus": "remove"}  # {word: a word of the same meaning}
+COMBINATIONS = 500, 1000  # how many serve to choose settings, and how many are under seal
 
 
 def family(prefix: str) -> str:
@@ -61,16 +65,16 @@ def family(prefix: str) -> str:
 
 
 def meanings(name: str) -> set:
-    """The words of a name; of words that mean the same on icons, the first of SAME."""
+    """The words of a name, in which each key of SAME is replaced by its value."""
     return {SAME.get(word, word) for word in name.split()}
 
 
 def held_out_combinations(names: dict) -> tuple[set, set]:
-    """Pairs of words that no training caption may hold together: (development, sealed), sets of
-    frozensets of two words.
+    """Pairs of words that no training caption may hold together: (development, sealed).
 
-    names: {name: its training families}. Candidates are the names of two words of which each occurs
-    in FEWEST_NAMES other names, and in FEWEST_FAMILIES families. They are chosen by their hash.
+    Both are sets of frozensets of two words. names: {name: its training families}. The candidates
+    are names of two words. Each of the words must occur in at least FEWEST_NAMES other names and in
+    at least FEWEST_FAMILIES families. A hash decides which candidates are chosen.
     """
     counted, homes, pairs = Counter(), defaultdict(set), set()
     for name, families in names.items():
@@ -93,7 +97,8 @@ def held_out_combinations(names: dict) -> tuple[set, set]:
 
 
 def holds(name: str, combinations: set) -> bool:
-    """Whether a name has both words of a combination, in any order, as synonyms, or glued to one."""
+    """Whether a name has both words of a combination. The words may be in any order, may be
+    replaced by a word of the same meaning (SAME), and may be written together as one word."""
     words = meanings(name)
     if any(frozenset(pair) in combinations for pair in itertools.combinations(words, 2)):
         return True

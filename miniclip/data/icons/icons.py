@@ -7,7 +7,8 @@ A picture is one pair with the names that all sets give it. The splits:
     heldout_names    pictures of training families with a held-out combination to choose settings by
 
 Nothing that is under seal is in a split. `pictures(under_seal=True)` opens the seal. Only
-lessons/studies/sealed.py may do that, once the recipe is fixed; a test searches the repository for others.
+lessons/studies/sealed.py may do that, once the recipe is fixed. A test searches the repository for
+any other file that does.
 """
 
 import collections
@@ -23,21 +24,24 @@ from miniclip.data import cache
 from miniclip.data.dataset import Pairs
 from miniclip.data.icons import drawing, families, iconify
 
-LAYOUT = 1  # of the cache file
-# families of development of which the first released model, which load("icons") gives, saw no drawing:
-# it learned from thirteen sets of fonts, packages called tkinter-icons-*, with Font Awesome held out
+LAYOUT = 1  # the version of the cache file's layout
+# Development families of which the first released model, load("icons"), saw no drawing. That model
+# learned from thirteen sets of fonts, packages called tkinter-icons-*, with Font Awesome held out.
 NEW_TO_FIRST = ("fontawesome", "tabler", "heroicons")
 
 
 class Icons(Pairs):
-    """The icons. folder: of the package's file, None: the cache. drawn: what `pictures` returns, instead
-    of it. Raises UserError where the package cannot be had.
+    """The icons as pairs.
 
-    owned: [[(set, name, style), ...] of each picture]; homes: its families, a set; inks: (n, 32, 32)
-    uint8; tested: the families that are asked about.
+    folder: the folder of the package's file; None: the cache. drawn: the pictures to use instead of
+    what `pictures` returns, in the same form. Raises UserError when the package is missing and
+    cannot be fetched.
+
+    owned: for each picture, a list of (set, name, style). homes: for each picture, the set of its
+    families. inks: (n, 32, 32) uint8. tested: the families that evaluation asks about.
     """
 
-    left_out = 0.3  # the share of captions of several words that lose one of them (docs/icons.md)
+    left_out = 0.3  # the share of captions with several words that lose a word (docs/icons.md)
     tested = families.DEVELOPMENT
 
     def __init__(self, folder=None, drawn=None):
@@ -55,7 +59,8 @@ class Icons(Pairs):
         return Image.fromarray(255 - self.inks[i]).convert("RGB")
 
     def caption(self, i, rng):
-        """One of the names of picture i, in half of the epochs with its style."""
+        """A caption of picture i: one of its names, half of the time with the style. A word may be
+        left out."""
         own = self.owned[i]
         _, name, style = own[int(rng.integers(len(own)))]
         words = (f"{name} {style}".strip() if rng.integers(2) else name).split(" ")
@@ -68,12 +73,13 @@ class Icons(Pairs):
         return tuple(dict.fromkeys(name for _, name, _ in self.owned[i]))
 
     def where(self, i):
-        """The set of picture i, and its first name there."""
+        """The set that picture i comes from, and the picture's first name there."""
         return f"{self.owned[i][0][0]}: {self.captions(i)[0]}"
 
     @functools.cached_property
     def credits(self) -> list[str]:
-        """A table of the sets: whose work each is, under which licence, and how it is used."""
+        """The lines of a table of the sets: whose work each set is, its licence, and how it is
+        used."""
         rows = []
         for prefix, found in iconify.read(iconify.archive(self.folder)).items():
             family, info = families.family(prefix), found["info"]
@@ -95,7 +101,7 @@ class Icons(Pairs):
         return {word for caption in said for word in caption.split()}
 
     def _split(self):
-        """The splits; sets self.combinations and self.sealed_combinations, of two words each."""
+        """The splits. This also sets self.combinations and self.sealed_combinations."""
         trained = {i for i, own in enumerate(self.homes) if own.isdisjoint(families.USED_FOR)}
         homes = collections.defaultdict(set)
         for i in trained:
@@ -121,12 +127,13 @@ class Icons(Pairs):
 
 
 def of_first_icons(packages: dict) -> bool:
-    """Whether a run had its pictures from the packages of the first icons, which are no longer read."""
+    """Whether a run had its pictures from the packages of the first released icons, which miniclip
+    no longer reads. packages: Pairs.packages of the run."""
     return any(str(name).startswith("tkinter-icons-") for name in packages)
 
 
 def versions() -> dict[str, str]:
-    """{package: version} of what the pictures depend on."""
+    """{package: version} of the packages that the pictures depend on."""
     return {
         iconify.PACKAGE: iconify.VERSION,
         "resvg_py": importlib.metadata.version("resvg_py"),
@@ -134,8 +141,12 @@ def versions() -> dict[str, str]:
 
 
 def pictures(under_seal=False, folder=None):
-    """([[(set, name, style), ...] of each picture], ink (n, 32, 32) uint8), drawn once and kept in
-    the cache. under_seal: the sealed families' instead of all others'."""
+    """(for each picture a list of (set, name, style), ink (n, 32, 32) uint8), from the cache.
+
+    The pictures are drawn if they are not in the cache yet.
+    under_seal: whether to return the pictures of the sealed families, instead of those of all other
+    families. folder: the folder of the package's file; None: the cache.
+    """
     made_of = {
         "layout": LAYOUT,
         **versions(),
@@ -149,7 +160,7 @@ def pictures(under_seal=False, folder=None):
 
 
 def draw_all(under_seal, folder):
-    """What `pictures` returns, drawn."""
+    """Draw what `pictures` returns."""
     wanted = [
         (prefix, icon)
         for prefix, found in iconify.read(iconify.archive(folder)).items()

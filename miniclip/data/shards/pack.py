@@ -1,12 +1,13 @@
 """Pack pairs into webdataset shards: python -m miniclip.data pack pairs.csv out/
 
-Many small files are slow to list, to copy and to read in random order; a few tars are not. A picture
-that is a JPEG, PNG or WebP is stored unchanged, byte for byte, any other as a PNG of its first frame.
-The first caption is the .txt, which is what other readers of this layout take; all of them are
-"captions" in the .json. Every picture is decoded once, so a damaged one is left out and named.
+Many small files are slow to list, to copy and to read in random order; a few tars are not. A JPEG,
+PNG or WebP is stored unchanged, byte for byte, and any other picture as a PNG of its first frame.
+The first caption is the .txt, which other readers of this layout take. All captions are in the
+.json, under "captions". Every picture is decoded once, so that a damaged one is left out and named.
 
-The shards get their names when all of them are complete, so the shards of two sets are never mixed. The
-same pairs give the same bytes. Left out: the splits of the source; shards are held out by their keys.
+The shards get their names only when all of them are complete, so shards of two sets are never
+mixed. The same pairs give the same bytes. Left out: the splits of the source; pairs of shards are
+held out by the hashes of their keys.
 """
 
 import contextlib
@@ -41,26 +42,29 @@ from miniclip.data.files import Files
 from miniclip.data.image_io import MOST_PICTURE_BYTES
 from miniclip.data.shards.shards import Shards
 
-PAIRS_PER_SHARD = 10_000  # img2dataset's
+PAIRS_PER_SHARD = 10_000  # as in img2dataset
 KINDS = re.compile(
     rb"(?P<jpg>\xff\xd8\xff)|(?P<png>\x89PNG\r\n\x1a\n)|(?P<webp>RIFF....WEBP)", re.DOTALL
 )
 
 OPTIONS = {
     "data": dict(type=path(str), help="emoji, icons, pairs.csv, a folder or shards"),
-    "out": dict(type=path(), help="folder for 00000.tar, 00001.tar, ..."),
-    "--shard-size": dict(type=number(int, low=1), default=PAIRS_PER_SHARD, help="pairs (10,000)"),
-    "--overwrite": dict(action="store_true", help="replace shards that are there"),
+    "out": dict(type=path(), help="folder in which to write 00000.tar, 00001.tar, ..."),
+    "--shard-size": dict(
+        type=number(int, low=1), default=PAIRS_PER_SHARD, help="pairs in a shard (10,000)"
+    ),
+    "--overwrite": dict(action="store_true", help="replace shards that exist"),
     **SOURCE_FLAGS,
 }
 
 
 @checked
 def pack(pairs: Pairs, out: str | Path, size: int = PAIRS_PER_SHARD, overwrite: bool = False):
-    """Write pairs into `out`/00000.tar and so on, `size` a shard: (paths, [(name, reason)]).
+    """Write pairs into the folder `out`, as 00000.tar and so on, with `size` pairs in each.
 
-    Raises UserError when `out` cannot be written or holds other shards. With `overwrite` those that have
-    the names of the new ones are replaced.
+    overwrite: whether to replace shards that have the names of the new ones. Returns (paths of the
+    shards, [(name, reason)] of the pictures left out). Raises UserError when `out` cannot be
+    written, or when it holds shards that are not replaced.
     """
     refuse({f"a shard has at least 1 pair, not {size}": size < 1})
     out, skipped = Path(out), []
@@ -70,7 +74,7 @@ def pack(pairs: Pairs, out: str | Path, size: int = PAIRS_PER_SHARD, overwrite: 
     def check():
         other = sorted(path.name for path in {*out.glob("*.[tT][aA][rR]")} - {*paths})
         shown = f"{printable(out)} holds {printable(other[0])}" if other else ""
-        refuse({f"{shown}, which this command would not write; choose another folder": bool(other)})
+        refuse({f"{shown}, which this command does not write; choose another folder": bool(other)})
         for shard in paths:
             why = f"{printable(shard)} is an input of this command; choose another folder"
             refuse({why: os.path.realpath(shard) in read})
@@ -85,13 +89,13 @@ def pack(pairs: Pairs, out: str | Path, size: int = PAIRS_PER_SHARD, overwrite: 
                 for i in itertools.islice(left, size):
                     try:
                         for suffix, data in sample(pairs, i).items():
-                            member = tarfile.TarInfo(f"{i:09d}.{suffix}")  # of no time
+                            member = tarfile.TarInfo(f"{i:09d}.{suffix}")  # without a time
                             member.size = len(data)
                             tar.addfile(member, io.BytesIO(data))
                     except BadPicture as error:
                         skipped.append((pairs.where(i), str(error)))
         refuse({f"no picture can be read: {report_skipped(skipped)}": len(skipped) == len(pairs)})
-        check()  # somebody may have put files there meanwhile
+        check()  # again, because somebody may have put files there meanwhile
         for shard in paths:
             with contextlib.suppress(OSError):  # as in `replacing`
                 shutil.copymode(shard, Path(folder, shard.name))
@@ -100,12 +104,10 @@ def pack(pairs: Pairs, out: str | Path, size: int = PAIRS_PER_SHARD, overwrite: 
 
 
 def sample(pairs, i):
-    """The files of pair i: {"jpg" or "png" or "webp", "txt", "json": bytes}. Raises BadPicture."""
-    captions, image, data = (
-        pairs.captions(i),
-        pairs.image(i),
-        b"",
-    )  # damage shows when it is decoded
+    """The files of pair i, {suffix: bytes}: the picture ("jpg", "png" or "webp"), "txt" and "json".
+    Raises BadPicture."""
+    # the picture is decoded even if its file is copied, because this shows damage
+    captions, image, data = pairs.captions(i), pairs.image(i), b""
     if isinstance(pairs, Shards):
         data = pairs.read(i, "picture")
     elif isinstance(pairs, Files) and isinstance(path := pairs.sources[i], str):
@@ -116,7 +118,7 @@ def sample(pairs, i):
         image.save(file, "PNG")
         data = file.getvalue()
     if len(data) > MOST_PICTURE_BYTES:
-        raise BadPicture(f"more than {MOST_PICTURE_BYTES >> 20} MiB")
+        raise BadPicture(f"its file has more than {MOST_PICTURE_BYTES >> 20} MiB")
     says = {"caption": captions[0], "captions": list(captions), "name": pairs.where(i)}
     return {
         kind.lastgroup if kind else "png": data,
@@ -127,13 +129,13 @@ def sample(pairs, i):
 
 @command("python -m miniclip.data pack")
 def main(argv=None):
-    """The command: write the shards and say what was left out. Returns the exit code."""
+    """Write the shards, and print what was left out. Returns the exit code."""
     args = Parser.of(
         "python -m miniclip.data pack",
         "Write pairs as shards.",
         OPTIONS,
     ).parse_args(argv)
-    check_new(args.out / "00000.tar", args.overwrite)  # before pictures are looked at
+    check_new(args.out / "00000.tar", args.overwrite)  # before time is spent on opening the pairs
     pairs = open_pairs(args.data, **source_options(vars(args)))
     paths, skipped = pack(pairs, args.out, args.shard_size, args.overwrite)
     print(

@@ -1,16 +1,17 @@
 """Pairs from webdataset shards: tar files of pictures and captions, as img2dataset writes them.
 
-    --data 'cc12m/{0000..1242}.tar'    braces as in a shell, or 'cc12m/*.tar', one tar, or a folder
-    --data 's3://bucket/{0000..1242}.tar'    fetched once (remote.py), and from then on read like files
+    --data 'cc12m/{0000..1242}.tar'         braces as in a shell; or '*.tar', a tar, or a folder
+    --data 's3://bucket/{0000..1242}.tar'   fetched once (remote.py), and then read like files
 
-The tars stay packed; an index (tar_index.py) says where each pair lies. So shards are pairs like any
-others: they have a length, splits and an order that is a function of (seed, epoch), a run resumes at
-any batch, and any number of ranks and workers loads each pair of an epoch once. webdataset reads
-shards as a stream, which has none of these unless the shards are equal or pairs are drawn again.
+The tars stay packed, and an index (tar_index.py) says where each pair lies. So shards are pairs
+like any other source: they have a length, splits, and an order that depends on nothing but (seed,
+epoch). A run resumes at any batch, and any number of ranks and workers loads each pair of an epoch
+once. webdataset reads shards as a stream. A stream has none of this, unless the shards are equal or
+pairs are drawn again.
 
 A disk is fastest when it reads neighbouring bytes. So an epoch takes the shards in random order, a
-few at a time, and shuffles the pairs of those together. Left out: pipes and compressed tars. Names inside a
-tar are used to group members and in messages only.
+few at a time, and shuffles the pairs of these few together. Names inside a tar only serve to group
+its members and to name them in messages. Left out: pipes and compressed tars.
 """
 
 import functools
@@ -33,18 +34,20 @@ from miniclip.data.shards.tar_index import (
     captions_of,
 )
 
-SHARDS_AT_ONCE = 16  # shuffled together, and open in a process: 160,000 pairs of 10,000 a shard
+SHARDS_AT_ONCE = 16  # shuffled together, and open in a process: 160,000 pairs if each has 10,000
 MOST_SHARDS = 1_000_000  # that braces may name
-MOST_BRACES = 8  # each of which makes every name take longer
+MOST_BRACES = 8  # in a source: more of them make every name slow to expand
 REMOTE = re.compile(r"[\w+.-]+://")
-HELD_OUT_PAIRS = 5_000  # about as many at most: a tenth of 12 million would be 1.2 million
+HELD_OUT_PAIRS = 5_000  # about the most: a tenth of 12 million pairs would be 1.2 million
 
 
 class Shards(Pairs):
     """The pairs in a list of tar files, in the order of the list and of each tar.
 
-    A tenth is held out by the hash of its key; of more than 50,000 a hundredth, and so on by tens.
-    keys: where a .json has the captions (captions_of). Raises UserError when there is no pair.
+    The hash of a pair's key decides whether it is held out. Of up to 50,000 pairs a tenth is held
+    out, of up to 500,000 a hundredth, of up to 5 million a thousandth, and of more one in 10,000.
+    keys: the keys under which a .json may have the captions (see captions_of).
+    Raises UserError when there is no pair.
     """
 
     def __init__(self, name, paths, keys=CAPTION_KEYS):
@@ -69,14 +72,15 @@ class Shards(Pairs):
         return len(self.index)
 
     def load_downscaled(self, i, side):
-        """Picture i, a JPEG perhaps at 1/2, 1/4 or 1/8 (image_io.read). Raises BadPicture."""
+        """Picture i. A JPEG may come at 1/2, 1/4 or 1/8 of its size (image_io.read). Raises
+        BadPicture."""
         return image_io.read(self.read(i, "picture"), side)
 
     def captions(self, i):
-        """The caption of the .txt, then those of the .json.
+        """The caption of the .txt, then the captions of the .json: a tuple of different str.
 
-        A tuple of str, each once. Raises BadPicture when the shard has no caption there any more.
-        Nothing notices other text there, so a shard must not be rewritten while it is open.
+        Raises BadPicture when the shard no longer has a caption there. If the shard was rewritten,
+        any other text there counts as a caption, so a shard must not be rewritten while it is open.
         """
         own = captions_of("txt", self.read(i, "txt"))
         own += captions_of("json", self.read(i, "json") or b"null", self.keys)
@@ -89,7 +93,7 @@ class Shards(Pairs):
         return [*fingerprint(self.paths[self.index[i]["shard"]]), int(self.index[i]["picture"])]
 
     def where(self, i):
-        """The shard of pair i and the name of its picture there, as far as 100 bytes go."""
+        """The shard of pair i, and the first 100 bytes of the name that its picture has there."""
         row = self.index[i]
         try:
             head = self._pread(int(row["shard"]), int(row["picture"]) - 512, 100)
@@ -100,34 +104,38 @@ class Shards(Pairs):
 
     @functools.cached_property
     def digest(self):
-        """Of the whole index, and of the names and captions of 1,024 pairs, or one for each shard."""
+        """A hash of the whole index and of the names and captions of some pairs: about 1,024, or
+        one for each shard if there are more shards than that."""
         apart = max(1, len(self) // max(1024, len(self.paths)))
         index = hashlib.sha256(self.index).hexdigest()
         return index[:32] + self._digest(range(0, len(self), apart))[:32]
 
     def order(self, indices, seed, epoch):
-        """`indices` in the order of an epoch: shards in random order, SHARDS_AT_ONCE of them at a
-        time, their pairs shuffled together. A function of (seed, epoch) and nothing else."""
+        """`indices` in the order of an epoch. The shards come in random order, SHARDS_AT_ONCE at a
+        time, and the pairs of these shards are shuffled together. The order depends on nothing but
+        (seed, epoch)."""
         rng = np.random.default_rng((seed, epoch))
         order = rng.permutation(np.asarray(indices, np.int64))
         turn = (rng.permutation(len(self.paths)) // SHARDS_AT_ONCE).astype(np.int32)
         return order[np.argsort(turn[self.index["shard"][order]], kind="stable")]
 
     def read(self, i, role):
-        """The bytes of pair i's "picture", "txt" or "json"; b'' where it has none. BadPicture."""
+        """The bytes of pair i's "picture", "txt" or "json", or b'' if it has none. Raises
+        BadPicture."""
         row = self.index[i]
         size = int(row[role + "_bytes"])
         return self._pread(int(row["shard"]), int(row[role]), size) if size else b""
 
     @functools.lru_cache(SHARDS_AT_ONCE)
     def _opened(self, shard):
-        """The open file of a shard. It closes when it has left this cache and no thread holds it."""
+        """The open file of a shard. It closes when neither this cache nor a thread holds it."""
         return open(self.paths[shard], "rb")
 
     def _pread(self, shard, offset, size):
-        """Bytes of a shard. pread has no position, so forked workers may share the open files."""
+        """Bytes of a shard. They are read with pread, which uses no position of the file, so that
+        forked workers may share the open files. Raises BadPicture."""
         try:
-            file = self._opened(shard)  # held, so that it cannot close before it is read
+            file = self._opened(shard)  # this reference keeps it open until it is read
             data = os.pread(file.fileno(), size, offset)
         except OSError as error:
             raise BadPicture(f"its shard cannot be read: {error.strerror}") from None
@@ -137,13 +145,13 @@ class Shards(Pairs):
 
 
 def is_pattern(source: str) -> bool:
-    """Whether a source of shards may name several by braces, *, ? or [."""
+    """Whether a source may name several shards, by braces, *, ? or [."""
     return "{" in source or glob.has_magic(source)
 
 
 def is_shards(source: str) -> bool:
-    """Whether a source of pairs, a str, names shards: it ends in .tar, or is a folder that holds
-    some and no picture beside them."""
+    """Whether a source of pairs names shards. It does if it ends in .tar or another suffix in TARS,
+    if it is an address, or if it is a folder that holds tars and no pictures."""
     if not os.path.isdir(source):
         return source.lower().endswith(TARS) or bool(REMOTE.match(source))
     suffixes = {os.path.splitext(name)[1].lower() for name in os.listdir(source)}
@@ -153,10 +161,10 @@ def is_shards(source: str) -> bool:
 def open_shards(source: str, caption_key=None, cache_dir=None) -> Shards:
     """Pairs from shards: one .tar, a folder of them, or a pattern with {0000..1242}, {a,b}, *, ?.
 
-    caption_key: where a .json has the caption, instead of CAPTION_KEYS. cache_dir: the folder into
-    which shards over a network are fetched; None: a part of the cache. A shard that braces name and
-    that is not there is in `skipped`. Raises UserError when the pattern cannot be understood, or
-    gives no pair.
+    caption_key: the key under which a .json has the caption; None: one of CAPTION_KEYS. cache_dir:
+    the folder into which shards over a network are fetched; None: a folder in the cache. If braces
+    name a shard that does not exist, it is added to `skipped`. Raises UserError when the pattern
+    cannot be understood, or when it gives no pair.
     """
     paths = expand(source)
     if REMOTE.match(source):
@@ -171,7 +179,8 @@ def open_shards(source: str, caption_key=None, cache_dir=None) -> Shards:
 
 
 def expand(source: str) -> list[str]:
-    """The paths or addresses that a source of shards names, each once: list of str. Raises UserError."""
+    """The paths or addresses that a source of shards names: list of different str. Raises
+    UserError."""
     if os.path.isdir(source):
         names = sorted(os.listdir(source))
         return [os.path.join(source, name) for name in names if name.lower().endswith(TARS)]
@@ -187,21 +196,21 @@ def expand(source: str) -> list[str]:
         large = source.count("{") > MOST_BRACES or any(
             abs(int(low) - int(high)) >= MOST_SHARDS for low, high in ranges
         )
-        try:  # a range is made as a whole, so large ones are not begun
+        try:  # braceexpand makes a range as a whole, so it is not called for large ones
             paths = [] if large else list(itertools.islice(braceexpand(source), MOST_SHARDS + 1))
         except (ValueError, RecursionError):
             raise UserError(
-                f"{printable(source)} has a brace that is not closed, or was not opened"
+                f"{printable(source)} has a brace that is not closed, or one that was not opened"
             ) from None
         many = f"{printable(source)} names more than {MOST_SHARDS:,} shards or has too many braces"
         refuse({many: not 0 < len(paths) <= MOST_SHARDS})
     if REMOTE.match(source):
         return paths
-    found = {}  # a dict, so that each is there once
+    found = {}  # a dict, so that each path occurs once
     for path in map(os.path.normpath, paths):
         folder, name = os.path.split(path)
         is_name = os.path.exists(path) or not glob.has_magic(path)
-        # of a folder that exists no sign stands for others
+        # if the folder exists, its name is not a pattern
         folder = glob.escape(folder) if os.path.isdir(folder) else folder
         names = [path] if is_name else sorted(glob.glob(os.path.join(folder, name)))
         found |= dict.fromkeys(names)

@@ -1,16 +1,17 @@
 """Where every pair of a set of shards lies: one pass over the tars' headers, kept in the cache.
 
 A shard is a tar in the layout of webdataset and img2dataset: files whose names are equal up to the
-first dot of their last part are one sample, "0012.jpg" with "0012.txt" or "0012.json". With an
-index of them a tar is read like a folder: any pair, in any order, by any process. A pair is one row
-of 42 bytes, so 12 million take 0.5 GB, which all processes of a machine share.
+first dot of their last part are one sample, such as "0012.jpg" with "0012.txt" or "0012.json". With
+an index of the samples, a tar is read like a folder: any pair, in any order, by any process. A pair
+is one row of 42 bytes in the index, so 12 million pairs take 0.5 GB, which all processes of a
+machine share.
 
 A tar may be damaged or hostile. Nothing is unpacked, and no name is used as a path: a member is a
-name to group by, an offset and a size. The standard library reads each header. `scan` decides where
-to go on: a damaged header costs its own file only, because the search continues at the next block
-that is a sound header. Captions are checked here once, and pictures when they are loaded. A member
-that cannot be used is named with the reason. Left out: compressed tars, which cannot be read from
-the middle, sparse files, and files with other suffixes than a picture's, txt and json.
+name to group by, an offset and a size. The standard library reads each header, and `scan` decides
+where to go on. A damaged header costs only its own file, because the search continues until a block
+is a sound header. Captions are checked here once, and pictures when they are loaded. A member that
+cannot be used is named with the reason. Left out: compressed tars, which cannot be read from the
+middle; sparse files; and files that are neither pictures nor .txt nor .json.
 """
 
 import errno
@@ -39,12 +40,12 @@ from miniclip.data.image_io import MOST_PICTURE_BYTES, SUFFIXES
 
 BLOCK = 512
 PADDING = 20 * BLOCK  # GNU tar pads a tar to a multiple of this
-MOST_HEADER_BYTES = 1 << 13  # of a long name or a pax header; Python 3.11 takes quadratic time
+MOST_HEADER_BYTES = 1 << 13  # in a long name or a pax header, which take Python 3.11 quadratic time
 MOST_ZEROS = 1 << 20  # after the last file
-MOST_SEARCHED = 1 << 28  # bytes without a sound header: no member of a shard is as large
-LAYOUT = 4  # of the kept index
-SCANNERS = 8  # threads: most of the time is the disk's or the network's
-# offsets and sizes in bytes, of which a size of 0 says that there is none; draw: a hash of the key
+MOST_SEARCHED = 1 << 28  # bytes to search for a sound header; no member of a shard is so large
+LAYOUT = 4  # the version of the layout of the index in the cache
+SCANNERS = 8  # threads, which mostly wait for the disk or the network
+# offsets and sizes in bytes; a size of 0 means that there is no such file. draw: a hash of the key
 ROW = np.dtype(
     [
         ("shard", "<i4"),
@@ -58,17 +59,18 @@ ROW = np.dtype(
     ]
 )
 DRAWS = 10_000
-# why a shard may be readable the next time, although neither its size nor its time has changed
+# Errors that may not occur the next time, although the shard has not changed. An index in the cache
+# that names one of them is made again.
 PASSING = {os.strerror(code) for code in (errno.EACCES, errno.EIO, errno.EMFILE, errno.ENFILE)}
 TEXTS = {".txt": "txt", ".json": "json"}
-CAPTION_KEYS = ("captions", "caption")  # of a .json: several captions, or else one
+CAPTION_KEYS = ("captions", "caption")  # in a .json: a list of captions, or else one caption
 TARS = (".tar", ".tgz", *(f".tar.{kind}" for kind in ("gz", "bz2", "xz", "zst")))  # to name a shard
 COMPRESSED = re.compile(rb"\x1f\x8b|BZh[1-9]1AY|\xfd7zXZ|\x28\xb5\x2f\xfd")
 
 
 class _Header(tarfile.TarInfo):
-    """A header that is refused where more of it follows than is read: GNU's sparse files, and names
-    or pax headers that are too long."""
+    """A header that is refused if more of it follows than is read. This happens for GNU's sparse
+    files, and for names and pax headers that are too long."""
 
     @classmethod
     def frombuf(cls, *block, **how):
@@ -80,10 +82,11 @@ class _Header(tarfile.TarInfo):
 
 
 def scan(file, length: int):
-    """Iterate over a tar's members: (TarInfo, problem).
+    """Yield (TarInfo, problem) for each member of a tar.
 
-    file: binary and seekable; length: its size. problem: None, or a sentence that says why the bytes
-    of the member cannot be used. A problem of the tar as a whole comes with None for the TarInfo.
+    file: the open tar, binary and seekable. length: its size in bytes. problem: None, or a sentence
+    that says why the bytes of the member cannot be used. For a problem of the tar as a whole, the
+    TarInfo is None.
     """
     if COMPRESSED.match(file.read(8)):
         yield None, "it is compressed; unpack it, because shards are plain .tar files"
@@ -91,8 +94,9 @@ def scan(file, length: int):
     # bytes of names that are not UTF-8 are kept as surrogates
     tar = tarfile.TarFile(fileobj=io.BytesIO(bytes(BLOCK)), encoding="utf-8")
     tar.fileobj = file
-    at = end = 0  # end: of the last member
-    told = noise = False  # whether what is lost has been named; whether there was more than zeros
+    at = end = 0  # end: where the last member ends
+    # told: whether what is lost has been named. noise: whether bytes after `end` are not zeros
+    told = noise = False
     while at + BLOCK <= length and at <= end + MOST_SEARCHED:
         file.seek(at)
         try:
@@ -103,7 +107,7 @@ def scan(file, length: int):
             noise = noise or not isinstance(error, tarfile.EOFHeaderError)
             at = max(at + BLOCK, file.tell())
             continue
-        # zeros up to the padding are the end of a tar to which another one was joined
+        # only zeros, up to the padding: here a tar ended, and another tar was appended to it
         if at > end and (noise or at % PADDING) and not told:
             yield None, f"no tar header from byte {end:,} to {at:,}: files in this range are lost"
         told = noise = False
@@ -119,20 +123,21 @@ def scan(file, length: int):
     if noise and not told or length - end > MOST_ZEROS:
         yield None, f"no tar header from byte {end:,} on: files after it are lost"
     elif length - end < 2 * BLOCK and not told:
-        yield None, "the mark at the end of a tar is missing: is it truncated?"
+        yield None, "the mark at the end of a tar is missing: is it truncated, and are files lost?"
 
 
 def key_and_suffix(name: str) -> tuple[str, str]:
-    """'a/0012.seg.JPG' -> ('a/0012', '.seg.jpg'): the key ends at the first dot of the last part."""
+    """'a/0012.seg.JPG' -> ('a/0012', '.seg.jpg'): the first dot of the last part ends the key."""
     folder, slash, base = name.rpartition("/")
     stem, dot, suffix = base.partition(".")
     return folder + slash + stem, dot + suffix.lower()
 
 
 def build(paths: list[str], names: list[str], keys=CAPTION_KEYS):
-    """The index of the shards at `paths`, called `names`: (rows (n,) of ROW, [(name, reason)]).
+    """The index of some shards: (rows (n,) of ROW, [(name, reason)] of what cannot be used).
 
-    keys: see captions_of. Taken from the cache when the shards are those it was made of, by their fingerprints.
+    names: what messages call the shards at `paths`. keys: see captions_of. The index comes from the
+    cache if it was made from shards with the same fingerprints.
     """
     made_of = {"layout": LAYOUT, "keys": keys, "shards": [fingerprint(path) for path in paths]}
 
@@ -147,8 +152,8 @@ def build(paths: list[str], names: list[str], keys=CAPTION_KEYS):
 
 
 def index_shard(number: int, path: str, name: str, keys=CAPTION_KEYS):
-    """One shard's part of the index: (rows of ROW, in the order of the tar, [(name, reason)])."""
-    samples, skipped, told = {}, [], set()  # {key: {role: (offset, size)}}, ..., keys in skipped
+    """The index of one shard: (rows of ROW in the order of the tar, [(name, reason)])."""
+    samples, skipped, told = {}, [], set()  # {key: {role: (offset, size)}}; told: keys in skipped
     try:
         length = file_size(path)
         with open(path, "rb") as file:
@@ -181,7 +186,7 @@ def index_shard(number: int, path: str, name: str, keys=CAPTION_KEYS):
 
 
 def _is_used(sample, role, member, file, keys):
-    """Whether a member is a picture or holds a caption. Raises UserError for what is wrong."""
+    """Whether a member is a picture or holds a caption. Raises UserError if something is wrong."""
     most = MOST_PICTURE_BYTES if role == "picture" else MOST_TEXT_BYTES
     refuse(
         {
@@ -199,10 +204,11 @@ def _is_used(sample, role, member, file, keys):
 
 
 def captions_of(role: str, data: bytes, keys=CAPTION_KEYS) -> list[str]:
-    """The captions in the bytes of a "txt" or a "json", each on one line: one of a .txt, and of a .json
-    a text, or a list of them, under the first of these keys that it has.
+    """The captions in the bytes of a file, each on one line. role: "txt" or "json".
 
-    Raises BadPicture when it is not UTF-8 or no JSON, or spells one half of a pair of surrogates.
+    A .txt is one caption. In a .json, the first of `keys` that it has gives a text or a list of
+    texts. Raises BadPicture when the bytes are not UTF-8 or not JSON, or when a caption holds half
+    of a surrogate pair.
     """
     try:
         own = data.decode("utf-8-sig")
@@ -214,7 +220,7 @@ def captions_of(role: str, data: bytes, keys=CAPTION_KEYS) -> list[str]:
         own = own if isinstance(own, list) else [own]
         own = [one_line(caption) for caption in own if isinstance(caption, str)]
         "".join(own).encode()
-    except (ValueError, RecursionError):  # what is not UTF-8 is a ValueError too
+    except (ValueError, RecursionError):  # bytes that are not UTF-8 raise a ValueError too
         wanted = "JSON in UTF-8" if role == "json" else "UTF-8"
         raise BadPicture(f"its .{role} is not {wanted}") from None
     return [caption for caption in own if caption]
