@@ -124,6 +124,7 @@ WRONG = [  # (options, words that must occur)
     (["--search", "x", "--templates", "y", "--seeds", "3"], ["--search", "--templates"]),
     (["--search", "x", "--shift", "y"], ["--search", "--shift"]),
     (["--task", "retrieval", "-k", "3"], ["-k"]),
+    (["--task", "retrieval", "--seeds", "3"], ["--seeds", "changes none of these sections"]),
     (["--checkpoint", "x", "--checkpoint", "y"], ["at most twice"]),
     (["--checkpoint", "icons"], ["cannot be averaged", "icons"]),
     (["--alpha", "0.5"], ["--alpha", "second --checkpoint"]),

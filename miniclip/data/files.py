@@ -347,7 +347,11 @@ def must_find(name, header, wanted):
     refuse({f"{name} has two columns called split; rename one": names.count("split") > 1})
     positions = [find_column(header, own, known) for _, known, own, _ in wanted]
     for position, (what, known, own, hint) in zip(positions, wanted):
-        want = f"no column {own!r}" if own else f"no column of {what} (such as {known[0]!r})"
+        want = (
+            f"no column {own!r}"
+            if own is not None
+            else f"no column of {what} (such as {known[0]!r})"
+        )
         refuse({f"{name} has {want}; its columns are {seen}{hint}": position is None})
         twice = names.count(names[position]) > 1
         refuse({f"{name} has two columns called {header[position]!r}; rename one": twice})

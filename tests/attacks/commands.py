@@ -1,9 +1,13 @@
 """Attacks on the command lines: options, outputs, Ctrl-C, pipes."""
 
+import errno
 import importlib
 import os
+import shutil
 import signal
+import stat
 import sys
+from pathlib import Path
 
 import train
 from miniclip.__main__ import main as miniclip_main
@@ -22,6 +26,28 @@ def a_device_as_output_is_not_replaced_by_a_file(folder):
     os.mkfifo("out.json")
     with replacing("out.json"):
         pass
+
+
+@attack(code=0)
+def a_disk_without_modes_that_cannot_flush_a_folder(folder):
+    def cannot(*arguments):
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    flush = os.fsync
+    os.fsync = lambda file: cannot() if stat.S_ISDIR(os.fstat(file).st_mode) else flush(file)
+    shutil.copymode = cannot
+    for text in (b"first", b"second"):
+        with replacing("out.json") as file:
+            file.write(text)
+        assert Path("out.json").read_bytes() == text
+
+
+@attack(says="^tool: error: Too many open files$")
+def too_many_open_files(folder):
+    def many(argv):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    command("tool")(many)()
 
 
 @attack(code=0)

@@ -76,13 +76,14 @@ SERVE = f"{SEARCH} serve pictures --port 0"
         *(
             (
                 "true",
-                ENDLESS,
+                f"{ENDLESS} --workers {workers}",
                 "step 00007",
                 name,
                 (128 + getattr(signal, name),),
-                ("--resume", "again"),
+                ("saved; go on with", "--resume", "again"),
             )
             for name in ("SIGINT", "SIGTERM", "SIGHUP")
+            for workers in (0, 1)
         ),
         ("true", EVAL, "retrieval", "SIGINT", (0, 130), ()),
         (INDEX, SERVE, "http://", "SIGINT", (0, 130), ()),
@@ -92,7 +93,7 @@ def test_a_signal_ends_a_command_with_its_code(folder, first, command, until, na
     assert shell(first)[0] == 0
     process = start(command)
     wait_for(until)
-    process.send_signal(getattr(signal, name))
+    os.killpg(process.pid, getattr(signal, name))  # as a terminal does
     assert process.wait(PATIENCE_S) in codes, output()
     assert "Traceback" not in output() and all(word in output() for word in words), output()
 

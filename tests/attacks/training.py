@@ -1,5 +1,7 @@
 """Attacks on training and its evaluation: stopping, folders of runs, changed data, edited files."""
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -8,6 +10,7 @@ import tarfile
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -17,15 +20,19 @@ import train
 from miniclip import load
 from miniclip.common import given
 from miniclip.data import open_pairs
+from miniclip.data.loader import with_unique_names
 from miniclip.distributed import process_group
 from miniclip.evaluation.linear_probe import full_probe
-from miniclip.evaluation.report.writer import write_results
+from miniclip.evaluation.report.writer import Report, write_results
 from miniclip.training import checkpoint
+from miniclip.training.config import Config
+from miniclip.training.freeze import freeze
+from miniclip.training.monitor import Monitor
 from miniclip.weights import save_huggingface
 from tests import runs
 from tests.attacks import attack, session, table
 
-ROOT = Path(__file__).parents[2]
+ROOT, REPORT = Path(__file__).parents[2], train.report
 WRITTEN = ROOT / "tests/written"  # 24 pairs, and a run that was stopped after two of its four steps
 CHECKPOINT = "run/checkpoint.pt"
 
@@ -413,6 +420,61 @@ def a_probe_of_one_picture_a_class(folder):
     ]
 
 
+@attack(code=0)
+def a_frozen_tower_beside_a_fixed_temperature(folder):
+    model = load("web")[0].train()
+    model.logit_scale.requires_grad_(False)
+    freeze(model, "image")
+    assert not model.logit_scale.requires_grad
+
+
+@attack(code=0)
+def a_section_of_eval_py_in_the_results_of_a_run_that_is_given_again(folder):
+    run(report=REPORT)
+    results = Path("run/results.json")
+    results.write_text(json.dumps(json.loads(results.read_text()) | {"probe": 1}, indent=2))
+    train.main(["--out", "run", "--resume", "--threads", "1"])
+    assert json.loads(results.read_text())["probe"] == 1
+
+
+@attack(says="train.py: error: run holds log.jsonl of a run, but not its checkpoint")
+def a_start_that_fails_in_the_folder_of_a_run_whose_checkpoint_is_away(folder):
+    run("--log-every", 1)
+    os.rename(CHECKPOINT, "elsewhere.pt")
+    with pytest.raises(SystemExit), contextlib.redirect_stderr(io.StringIO()):
+        train.main(["--data", "typo.csv", "--out", "run"])
+    run("--resume")
+
+
+@attack(says="memory is full; add --micro-batch")
+def a_batch_that_does_not_fit_into_memory(folder):
+    def full():
+        torch.empty(1 << 60)
+
+    at_loss(1, full)
+    run()
+
+
+@attack(code=0)
+def names_of_classes_as_captions_of_many_pairs(folder):
+    with_unique_names(
+        np.arange(100_000), 128, lambda i: (f"class {i % 10}",), np.random.default_rng(0)
+    )
+
+
+@attack(code=0)
+def a_title_that_is_not_utf_8(folder):
+    report = Report("report", "on p\udcfd.csv")
+    report.write()
+    assert b"on p\\udcfd.csv" in Path("report/report.md").read_bytes()
+
+
+@attack(code=0)
+def a_number_of_epochs_that_binary_fractions_miss(folder):
+    config = Config.parse(["--epochs", "1.1", "--batch-size", "1"], "train.py", "")
+    assert Monitor(config, 50, {}, None, None).steps == 55
+
+
 # --- sessions
 
 
@@ -444,6 +506,12 @@ VERBS = {
     "set": lambda variable: os.environ.update([variable.split("=")]),
 }
 REFUSED = {
+    "measurements_of_no_pairs": ("there are no two", "run --val-data none --eval-every 1"),
+    "an_empty_gpu_without_a_plan": ("only apply to a plan", "run --gpu ''"),
+    "an_empty_name_of_a_column": (
+        "has no column ''",
+        "evaluate --data pairs.csv --caption-column ''",
+    ),
     "a_folder_of_a_run_that_cannot_be": ("cannot be written", "run --out /dev/null/run"),
     "a_run_whose_folder_is_a_file": ("a part of this path is a file", "run --out pairs.csv"),
     "a_search_longer_than_the_context": ("make it shorter", f"evaluate --search '{'x ' * 20}'"),

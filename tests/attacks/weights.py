@@ -111,9 +111,15 @@ CHECKPOINTS = {
         lambda s: (config(vocab_size=1 << 20)(s), weight(EXPANDED[:, :32])(s)),
         "not stored whole",
     ),
-    "sparse_weights": (weight(torch.eye(520, 32).to_sparse()), "not as real numbers"),
-    "weights_without_numbers": (weight(torch.empty(520, 32, device="meta")), "not as real"),
-    "complex_weights": (weight(torch.zeros(520, 32, dtype=torch.complex64)), "not as real"),
+    "sparse_weights": (weight(torch.eye(520, 32).to_sparse()), "plain tensor of real"),
+    "weights_without_numbers": (
+        weight(torch.empty(520, 32, device="meta")),
+        "plain tensor of real",
+    ),
+    "complex_weights": (
+        weight(torch.zeros(520, 32, dtype=torch.complex64)),
+        "plain tensor of real",
+    ),
     "whole_weights": (weight(torch.zeros(520, 32, dtype=torch.int64)), "type torch.int64"),
     "weights_that_are_text": (weight("0.5"), "not a dict of tensors"),
     "nan_weights": (weight(torch.full((520, 32), torch.nan)), "NaN or infinite"),

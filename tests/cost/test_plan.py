@@ -24,6 +24,7 @@ from miniclip.cost.plan import (
     wire_bytes,
 )
 from miniclip.loss import clip_loss
+from miniclip.objectives import create
 from miniclip.training.config import Config
 from tests.losses import Watch
 from tests.runs import final, run
@@ -177,6 +178,9 @@ def test_a_plan_is_of_the_run_that_the_same_options_start(pairs_csv, tmp_path, c
     assert planned["parameters"] == count
     tuned = run_of("--data", pairs_csv, "--init", tmp_path / "run/checkpoint.pt")
     assert tuned["parameters"] == count
+    bag = create("contrastive_bow", "rn_icons", vocab_size=540)
+    planned_bag = run_of(*options, "--model", "rn_icons")
+    assert planned_bag["parameters"] == sum(p.numel() for p in bag.parameters())
     capsys.readouterr()
     for main, more in ((train.main, ["--plan"]), (cost.main, [])):
         assert main([str(a) for a in [*more, *options, "--out", tmp_path / "none"]]) == 0
