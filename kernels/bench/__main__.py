@@ -4,7 +4,7 @@ python -m kernels.bench --device cpu     torch in row chunks, figure 3 and open_
 python -m kernels.bench                  on a GPU: these losses, and every kernel of a step
 
 A step is the forward and the backward pass, from float32 features that are not normalized.
-open_clip's loss is measured if it is installed.
+open_clip's loss is measured as well, if it is installed.
 
 On a CPU every measurement runs in a process of its own. Otherwise memory that an allocator still
 holds from an earlier measurement would count. The losses take turns, so that other load on the

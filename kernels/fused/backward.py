@@ -38,7 +38,7 @@ def gradient_kernel(X, Y, SCALE_LOG2, LSE_ROWS, LSE_COLUMNS, ONE_MINUS_P_ROWS, O
                     LOWEST_ROWS, LOWEST_COLUMNS, G, M, N, offset, stride, GRAD_SCALE: tl.constexpr,
                     D: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
                     TMA: tl.constexpr, PRECISION: tl.constexpr):  # fmt: skip
-    """G (M, N) = GRAD_SCALE times the gradient of N * loss by the logits, in the special tiles.
+    """G (M, N) = GRAD_SCALE times d(N loss) / d(logits), in the special tiles.
 
     A special tile has a match, columns beyond N, or an lse that is too low for `ordinary_gradient`.
     Columns of G from N to stride get any finite numbers.
@@ -62,21 +62,21 @@ def gradient_kernel(X, Y, SCALE_LOG2, LSE_ROWS, LSE_COLUMNS, ONE_MINUS_P_ROWS, O
             s = cosines(X, Y, i * BM, j * BN, M, N, D, BM, BN, BK, TMA, PRECISION)
             s = s * tl.load(SCALE_LOG2)
             # 2. both softmaxes. S <= lse, so no exponential exceeds 1 except by rounding. Rows and
-            # columns outside have lse = inf, which makes the exponential 0. In columns beyond N, S is
-            # 0, but a row's lse may be negative, so the exponent is limited to 1
+            # columns outside have lse = inf, which makes the exponential 0. In columns beyond N, S
+            # is 0, but a row's lse may be negative, so the exponent is limited to 1
             lse_rows = tl.load(LSE_ROWS + r, mask=r < M, other=float("inf"))
             lse_columns = tl.load(LSE_COLUMNS + c, mask=c < N, other=float("inf"))
             bits_rows = tl.minimum(s - lse_rows[:, None], 1.0, tl.PropagateNan.ALL)
             g = tl.exp2(bits_rows) + tl.exp2(s - lse_columns[None, :])
             # 3. the matches: P - 1 is -one_minus_p, in float32 before rounding, so that no digits
-            #    cancel
+            # cancel
             one_minus_p_rows = tl.load(ONE_MINUS_P_ROWS + r, mask=r < M, other=0.0)
             one_minus_p_columns = tl.load(ONE_MINUS_P_COLUMNS + c, mask=c < N, other=0.0)
             match = c[None, :] == (r + offset)[:, None]
             g = tl.where(match, -(one_minus_p_rows[:, None] + one_minus_p_columns[None, :]), g)
             # 4. |g| <= 2. GRAD_SCALE / 2 is 2^14 for float16, to use its range. G is stored up to
-            # stride instead of N, because the compiler knows that stride is a multiple of 16, and so
-            # stores 16 bytes at a time
+            # stride instead of N, because the compiler knows that stride is a multiple of 16, and
+            # so stores 16 bytes at a time
             at = r[:, None].to(tl.int64) * stride + c[None, :]
             g = (g * (GRAD_SCALE / 2)).to(G.dtype.element_ty)
             tl.store(G + at, g, mask=(r < M)[:, None] & (c < stride)[None, :])
@@ -141,8 +141,7 @@ def wide_gradient_kernel(X, Y, SCALE_LOG2, LSE_ROWS, LSE_COLUMNS, G, M, N, strid
     tiles = tl.cdiv(M, BM) * tl.cdiv(N, BN)
     for tile in tl.range(tl.program_id(0), tiles, tl.num_programs(0), warp_specialize=True):
         # 1. the tiles of the forward pass; at any time the programs share a few column blocks,
-        #    which stay
-        # in L2 together with X
+        # which stay in L2 together with X
         i, j = tile % tl.cdiv(M, BM), tile // tl.cdiv(M, BM) * 3
         left = tl.zeros((BM, PART), tl.float32)
         middle, right = left, left

@@ -26,9 +26,8 @@ def finish_kernel(Z, FLAGGED, HIGHEST, RESCUED, SHIFT, COSINES, SCALE_LOG2, LOSS
     others = tl.log2(z.to(tl.float64)) + shift.to(tl.float64)
     cosine = tl.load(COSINES + r, mask=inside).to(tl.float64)
     matched = cosine * tl.load(SCALE_LOG2).to(tl.float64)
-    # 2. the loss log(1 + others/e). In log1p(x) = x log(1 + x) / ((1 + x) - 1) the rounding of 1 +
-    #    x
-    # cancels
+    # 2. the loss log(1 + others/e). It is log1p(x) = x log(1 + x) / ((1 + x) - 1), in which the
+    # rounding of 1 + x cancels
     lead = (others - matched) * 0.6931471805599453  # log(others/e), in nats
     smaller = tl.exp(-tl.abs(lead))
     one_more = 1.0 + smaller

@@ -14,7 +14,7 @@ def resize_positions(positions, grid):
 
     The first position, which belongs to the class token or to the attention pool's mean, is kept.
     The other S*S are interpolated like a picture with D channels (bicubic, antialiased). Raises
-    ValueError unless their number is 1 + S*S.
+    ValueError unless there are 1 + S*S positions.
     """
     raise NotImplementedError  # about 8 lines
 

@@ -25,7 +25,7 @@ ENTITIES = regex.compile(r"((?:amp;){1000})(?:amp;)+|(&#\d{4000})\d+")
 
 
 def clean(text: str) -> str:
-    """Repair, unescape, collapse white space, lower-case. Raises ValueError if it is no str."""
+    """Repair, unescape, collapse white space, lower-case. ValueError unless text is a str."""
     if not isinstance(text, str):
         raise ValueError(f"a text must be a str, not {type(text).__name__}")
     # most captions are printable ASCII without "&" and need no repair; ftfy takes 10 us

@@ -27,8 +27,8 @@ def merge(symbols, pair, new):
 def segment(symbols, merges):
     """Encode one word as if it had been among the words from which the merges were learned.
 
-    symbols: list of ids; merges: dict (left, right) -> id. Smaller ids were learned earlier. ->
-    list
+    symbols: list of ids; merges: dict (left, right) -> id, in which smaller ids were learned
+    earlier. -> list of ids
     """
     while len(symbols) > 1:
         pair = min(zip(symbols, symbols[1:]), key=lambda pair: merges.get(pair, math.inf))

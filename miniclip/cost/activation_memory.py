@@ -18,7 +18,7 @@ from miniclip.model.transformer import Block
 
 
 class _Autocast(TorchFunctionMode):
-    """What torch.autocast does on a GPU. The meta device has no autocast.
+    """Does what torch.autocast does on a GPU, because the meta device has no autocast.
 
     Products are in the dtype `low` and norms in float32, and attention uses the kernel that keeps
     no (L, L) weights.

@@ -58,7 +58,8 @@ def plan(
     - length: tokens per text. None means the whole context.
     - utilisation: the share of the peak that is reached, from 0 to 1.
     - pairs: how many pairs the run processes, repetitions included (the paper's run: 12.8 billion).
-    - config: the model.config of towers that are not in MODELS. `model` is only their name then.
+    - config: the model.config to plan for, if it is not that of MODELS. `model` is then only a
+      name.
 
     Raises UserError for unknown names and for impossible sizes.
     """
@@ -229,14 +230,14 @@ def wire_bytes(batch_size, world, width, parameters):
     """The bytes that one GPU sends in a step: {what: bytes}.
 
     In a ring of W GPUs each GPU sends (W - 1)/W of the whole tensor for a reduce-scatter or an
-    all-gather. An all-reduce is one after the other, so it sends twice as much.
+    all-gather. An all-reduce is a reduce-scatter and then an all-gather, so it sends twice as much.
     """
     share, n = (world - 1) / world, batch_size
     return {
         "gradients of the weights, all-reduced": 2 * share * 4 * parameters,
         "texts in fp16, gathered": share * n * (2 * width + 8),  # and the matched similarity
         "their gradients, reduce-scattered": share * n * 4 * width,
-        "column sums, all-reduced": 2 * share * 3 * 4 * n,  # the sums; in `merge` maxima and sums
+        "column sums, all-reduced": 2 * share * 3 * 4 * n,  # sums, and merge's maxima and sums
     }
 
 

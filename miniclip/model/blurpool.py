@@ -17,7 +17,7 @@ TAPS = {2: (1.0, 1.0), 3: (1.0, 2.0, 1.0), 5: (1.0, 4.0, 6.0, 4.0, 1.0)}
 
 def blur_filter(taps):
     """The (taps, taps) float32 filter: the outer product of a row of Pascal's triangle with itself,
-    divided by its sum. Raises KeyError unless taps is 2, 3 or 5."""
+    scaled to add up to 1. Raises KeyError unless taps is 2, 3 or 5."""
     row = torch.tensor(TAPS[taps])
     return torch.outer(row, row) / row.sum() ** 2
 

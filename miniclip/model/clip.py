@@ -270,7 +270,7 @@ def check_numbers(config: dict) -> None:
 
 
 def named(name: str) -> str:
-    """The key of MODELS that `name` means: "ViT-B/32" -> "vit_b32". Else raises UserError."""
+    """The key of MODELS that `name` means: "ViT-B/32" -> "vit_b32". UserError if there is none."""
     name = ALIASES.get(name, name)
     refuse({f"no model is called {name!r}; there are {', '.join(MODELS)}": name not in MODELS})
     return name
@@ -284,14 +284,12 @@ def create_model(name: str, vocab_size: int = 49408, **overrides) -> CLIP:
     - overrides: these replace entries of the model's config, e.g. context_length=32,
       image_size=256, activation="gelu", checkpointing=True.
 
-    Raises UserError
+    Raises
 
-    - for an unknown name, and for a value that no model can have;
-    - if vision_layers and vision_patch belong to different kinds of picture towers;
-    - for an unknown override whose value has a type that no config holds. Any other unknown
-      override raises TypeError.
-
-    Raises ValueError if values do not fit each other, such as a width and the number of heads.
+    - UserError for an unknown name and for a value that no model can have, and if vision_layers and
+      vision_patch belong to different kinds of picture towers;
+    - ValueError if values do not fit each other, such as a width and the number of heads;
+    - TypeError for an unknown override, or UserError if its value has a type that no config holds.
     """
     name = named(name)
     config = {**MODELS[name], "name": name, "vocab_size": vocab_size, **overrides}

@@ -28,8 +28,7 @@ EXPANSION = 4  # a bottleneck's output has four times the channels of its inner 
 class Bottleneck(nn.Module):
     """1x1 down, 3x3, 1x1 up, added to a shortcut: (N, in_width, H, W) -> (N, 4 width, H', W').
 
-    A block that halves the grid has a stride of 2 somewhere, and its place decides which pixels are
-    read:
+    In a block that halves the grid, the place of the stride of 2 decides which pixels are read:
 
     - On the first 1x1 convolution (the original ResNet), three of four pixels are never read.
     - On the 3x3 convolution (ResNet-B), the main path reads every pixel, but the 1x1 convolution of

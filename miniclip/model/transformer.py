@@ -31,7 +31,8 @@ ACTIVATIONS = {"quickgelu": quick_gelu, "gelu": F.gelu}
 def attention(q, k, v, causal=False):
     """Each query's average of the values, weighted by softmax(q k^T / sqrt(d)) over the keys.
 
-    q, k, v: (N, heads, L, d). Returns (N, heads, L, d). causal: position i only reads 0 to i.
+    q, k, v: (N, heads, L, d). Returns (N, heads, L, d).
+    causal: position i reads positions 0 to i only.
     """
     # torch's fused kernels never store the (L, L) weights, and with is_causal they skip the masked
     # half

@@ -35,7 +35,7 @@ def resize_positions(positions, grid):
 
     The first position, which belongs to the class token or to the attention pool's mean, is kept.
     The other S*S are interpolated like a picture with D channels (bicubic, antialiased). Raises
-    ValueError unless their number is 1 + S*S.
+    ValueError unless there are 1 + S*S positions.
     """
     side = math.isqrt(len(positions))  # isqrt(S*S + 1) is S, unless S is 0
     if side * side + 1 != len(positions):

@@ -128,9 +128,8 @@ def must_match(path: Path, state: dict, want: dict, model: str = "model") -> Non
                 f"{path}: {name} holds a variance below 0": (
                     name.endswith("running_var") and finite and (x < 0).any()
                 ),
-                f"{path} has a logit_scale above {LARGEST_LOG:g}; it must be a logarithm": (
-                    name == "logit_scale" and finite and x > LARGEST_LOG
-                ),
+                f"{path} has a logit_scale above {LARGEST_LOG:g}; it must be the logarithm of the "
+                "scale": (name == "logit_scale" and finite and x > LARGEST_LOG),
             }
         )
 
@@ -159,7 +158,7 @@ def released(config: dict) -> str | None:
 def config_of(path: Path, state: dict) -> dict:
     """The config for a file of weights that holds no config.
 
-    If open_clip_config.json is beside the file, it says the config. If not, the config is that of
+    If open_clip_config.json is beside the file, it gives the config. If not, the config is that of
     the released model whose towers and patches are as wide as the tensors in `state`, with the
     picture size, the context length and the number of tokens of these tensors. Its activation is
     None, because it is unknown.

@@ -1,6 +1,7 @@
 """Open a file of weights without running what is in it: four formats in, one dict out.
 
-A checkpoint of torch is a pickle, and a pickle is a program. This is how the four formats are read:
+A checkpoint of torch is a pickle, and a pickle is a program, so it must not simply be loaded. This
+is how the four formats are read:
 
 - a pickle, with torch.load(weights_only=True), which accepts tensors, numbers, strings, lists and
   dicts and refuses everything else (training/archive.py);
@@ -46,7 +47,7 @@ QUICK = {
 
 
 def available_models() -> list[str]:
-    """The names that `load` knows: the packaged models, then released ones that it can download."""
+    """The names that `load` knows: packaged models, then released ones, which it may download."""
     return [*sorted(file.stem for file in RELEASED.glob("*.pt")), *OPENAI]
 
 
@@ -180,7 +181,8 @@ class _Unpickler(pickle._Unpickler):  # the one in C allocates as much memory as
 
 
 def read_json(path: Path) -> dict:
-    """The object in a JSON file, a dict. Raises UserError if there is none, or OSError."""
+    """The object in a JSON file, a dict. Raises OSError if the file cannot be read, and UserError
+    if it holds anything else."""
     # a pipe could block for ever
     refuse({f"{path} is not a file": os.path.exists(path) and not os.path.isfile(path)})
     with open(path, "rb") as file:
