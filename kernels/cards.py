@@ -5,8 +5,8 @@ miniclip/cost/plan.py reads the data sheets, kernels/plan.py what was measured.
 
 # fp16, bf16, fp32: dense products in 10^12 flop/s with 32-bit sums (0: the card has no such type).
 # link: GB/s one way to the other cards of a machine, half of NVLink's or PCIe's total of both ways.
-# network: GB/s one way to other machines, a GPU's share in NVIDIA's eight-GPU machine with this card;
-# 50 Gbit/s for cards that are sold singly.
+# network: GB/s one way to other machines, a GPU's share in NVIDIA's eight-GPU machine with this
+# card; 50 Gbit/s for cards that are sold singly.
 COLUMNS = ("fp16", "bf16", "fp32", "memory_gib", "link_gb_s", "network_gb_s")
 GPUS = {
     name: dict(zip(COLUMNS, numbers))
@@ -22,8 +22,9 @@ GPUS = {
     ]
 }
 
-# measured by others on one card: fp16 products of 8192^3, and copies. From the data sheets: compute
-# capability, SMs, flop of a clock and SM. Estimated: the clock under load, and (most, least) bytes/s from L2 to all SMs
+# flop_per_s (of fp16 products of 8192^3) and bytes_per_s (of copies) were measured by others on one
+# card. arch, sms and flop_a_clock (of one SM) are from the data sheets. clock_hz, the clock under
+# load, and l2_bytes_per_s, (most, least) from L2 to all SMs, are estimates.
 GPUS["h100"] |= dict(
     flop_per_s=790e12,
     bytes_per_s=3.0e12,

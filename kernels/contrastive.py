@@ -3,10 +3,10 @@
     normalize -> sums of one block -> all-reduce the column sums -> rescue -> loss from sums
     gradient of the block -> reduce-scatter the column gradients -> normalize backward
 
-This rank's images are the block's rows, the texts of all ranks its columns, so each similarity is
-computed by one rank only. `ops` is a module of block operations (reference.py or fused/launch.py).
-`collectives` has the four operations that cross ranks; without other ranks each returns its
-argument. Of an N x N matrix only a chunk of rows exists at a time. Left out: checks of the arguments
+This rank's images are the rows of the block, and the texts of all ranks are its columns. So each
+similarity is computed by one rank only. `ops` is a module of block operations (reference.py or
+fused/launch.py). `collectives` has the four operations that cross ranks. Of the N x N matrix only a
+chunk of rows exists at a time. Left out: checks of the arguments
 (miniclip/loss.py) and collectives of many ranks (miniclip/distributed/collectives.py).
 Lesson: lessons/10_sharding.md.
 """
@@ -19,11 +19,11 @@ from kernels.softmax import LN2, double, fixed_shift, merge, needs_rescue
 
 
 class LocalCollectives:
-    """The collectives on one rank: each of the four returns its argument.
+    """The collectives on one rank: each of the four returns its argument. On many ranks they mean:
 
-    gather(x), (M, ...) -> (N, ...): the rows of all ranks, in the order of ranks. total(x) and
-    largest(x): the sum and the maximum over ranks, on every rank. scatter(x), (N, ...) -> (M, ...):
-    the sum over ranks, of which each rank gets its own rows.
+    gather(x): (M, ...) -> (N, ...)     the rows of all ranks, in the order of ranks
+    total(x), largest(x)                the sum and the maximum over ranks, on every rank
+    scatter(x): (N, ...) -> (M, ...)    the sum over ranks, of which each rank gets its own rows
     """
 
     offset = 0  # pairs on the ranks before this one
@@ -58,7 +58,8 @@ def forward(image, text, logit_scale, ops, collectives, dtype, chunk):
     z_rows, z_columns = ops.sums(rows, columns, scale_log2, shift, offset, chunk)
     z_columns = collectives.total(z_columns)
 
-    # a row's sum is over all columns here; a column's rescue is over this rank's rows, then merged
+    # a row's rescued sum is complete, because this rank has all columns; a column's is only over
+    # this rank's rows, so it is merged with those of the other ranks
     flags = needs_rescue(torch.cat([z_rows, z_columns]), floor).split([len(rows), n])
     online_rows = ops.online_sums(rows, columns, scale_log2, flags[0], offset, chunk)
     online_columns = ops.online_sums(columns, rows, scale_log2, flags[1], -offset, chunk)
@@ -78,10 +79,10 @@ def forward(image, text, logit_scale, ops, collectives, dtype, chunk):
 
 
 def backward(upstream, saved, ops, collectives, dtypes, chunk):
-    """The gradients by image, text and logit_scale. upstream: 0-d; dtypes: of image and of text.
+    """The gradients of image, text and logit_scale. upstream: 0-d; dtypes: of image and of text.
 
-    The scale's gradient is the true one. Those of image and text, (M, E), are `world` times the
-    true ones, because DDP averages the gradients of parameters over ranks.
+    The gradient of logit_scale is the true one. The gradients of image and text, (M, E), are
+    `world` times the true ones, because DDP averages the gradients of parameters over ranks.
     """
     rows, row_norm, columns, column_norm, scale_log2, *softmaxes = saved
     n, offset = len(columns), collectives.offset
@@ -112,7 +113,7 @@ class Contrastive(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, upstream):
-        """The gradients by the three tensors; see `backward`. RuntimeError under create_graph."""
+        """The gradients of the three tensors; see `backward`. RuntimeError under create_graph."""
         if torch.is_grad_enabled():  # a gradient penalty would silently be a constant
             raise RuntimeError(
                 "the contrastive loss has no second derivative; use miniclip.loss.clip_loss for that"

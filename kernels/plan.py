@@ -1,15 +1,17 @@
-"""Every launch of one step of the loss, counted: programs, waves, bytes, cycles and a predicted time.
+"""Every launch of one step of the loss: its programs, waves, bytes, cycles and predicted time.
 
 A grid runs in waves: as many programs as the card holds at once, then as many again. `fill` is the
-share of those places that have work. Each kernel computes tiles. A tile takes the longer of two times,
-of its products and of what it fetches from L2, and then its epilogue: exponentials, shuffles and all
-other instructions after the last product. Where a second block shares the SM, or where warps have
-different work, one epilogue runs beside another's products. The counts of instructions come from the
-compiled code (report/compiler.py).
+share of the places in these waves that have a program.
 
-Nothing here is measured. A time is a range from the better to the worse end of the efficiencies below. They
-were fixed before any measurement, and only a measurement may change them. Left out: gaps between launches.
-docs/kernels.md explains the terms.
+Each kernel computes tiles. The products of a tile and its loads from L2 run at the same time, so
+the longer of the two counts. Then comes the tile's epilogue: exponentials, shuffles and all other
+instructions after the last product. If a second block shares the SM, or if warps have different
+work, the epilogue of one tile runs beside the products of another. The counts of instructions come
+from the compiled code (report/compiler.py).
+
+Nothing here is measured. Each time is a range: it is computed with the better and with the worse of
+the efficiencies below. They were fixed before any measurement, and only a measurement may change
+them. Left out: gaps between launches. docs/kernels.md explains the terms.
 """
 
 from collections.abc import Callable
@@ -21,20 +23,25 @@ from kernels.reference import PRECISIONS
 from kernels.report.compiler import inspect
 
 CARDS = {name: GPUS[name.lower()] for name in ("H100", "A100")}  # those with measured speeds
-# (better, worse): shares of the speed of a large product, of our own tile loops and of a library
+# (better, worse): how fast our own tile loops and a library are, as shares of a large product's
+# speed
 OWN_LOOP, LIBRARY = (0.75, 0.65), (1.0, 0.90)
 EXP2_A_CLOCK, SHUFFLES_A_CLOCK, WARPS_A_CLOCK = 16, 32, 4  # of an SM
 
 
 def floor_s(card: str, n: int, d: int, m: int | None = None) -> float:
-    """The least seconds of any implementation with four products, for m rows (n) of an n x n matrix."""
+    """The least seconds of any implementation with four products. m: this rank's rows of the n x n
+    matrix (None: all n)."""
     card, m = CARDS[card], m or n
     features = (m + n) * d * 4 * 3  # read twice, written once
     return max(8 * m * n * d / card["flop_per_s"], features / card["bytes_per_s"])
 
 
 def tiled(card, name, m, n, k, shape, code, memory_bytes):
-    """One launch of a tile kernel: an (m, n) result of products over k. shape: BM, BN and STRIP."""
+    """One launch of a tile kernel, whose result is (m, n) and whose products are over k.
+
+    shape: a dict with BM, BN and STRIP; code: what compiler.read says about the kernel.
+    """
     sms, tile = card["sms"], shape["BM"] * shape["BN"]
     strip, blocks, epilogue = shape.get("STRIP", 1), code["blocks_per_sm"], code["epilogue"]
     programs = -(-m // (shape["BM"] * strip)) * -(-n // shape["BN"])
@@ -68,14 +75,14 @@ def tiled(card, name, m, n, k, shape, code, memory_bytes):
 
 
 def few_tiles(card, name, count, k, shape, code):
-    """The tiles of one launch that are computed apart, as many as count, one to a program."""
+    """One launch for a few separate tiles, `count` of them, one per program."""
     one = tiled(card, name, count * shape["BM"], shape["BN"], k, shape | {"STRIP": 1}, code, 0)
     one["memory_bytes"] = count * shape["BM"] * shape["BN"] * 2
     return {key: one[key] for key in ("kernel", "seconds", "memory_bytes", "l2_bytes")}
 
 
 def launched(card, name, memory_bytes, flop=0):
-    """One launch that is no tile kernel of ours: a product of the library, or what moves bytes only."""
+    """One launch of the library's product, or of a kernel that does little more than move bytes."""
     least = memory_bytes / card["bytes_per_s"]
     seconds = tuple(max(flop / (card["flop_per_s"] * share), least) for share in LIBRARY)
     return dict(kernel=name, memory_bytes=memory_bytes, seconds=seconds)
@@ -91,9 +98,10 @@ def plan(
 ) -> list[dict]:
     """All launches of our own kernels and of products in one step, forward and backward, in order.
 
-    m: this rank's rows (all n). code: kernel name -> what compiler.read gives; compiled here where it
-    is left out. Each launch is a dict with "kernel", "memory_bytes" and "seconds" (better, worse), those
-    of tile kernels also with "programs", "blocks_per_sm", "waves", "fill", "l2_bytes" and "cycles" of a tile.
+    m: this rank's rows (None: all n). code: kernel name -> what compiler.read returns; None
+    compiles the kernels here. Each launch is a dict with "kernel", "memory_bytes" and "seconds"
+    (better, worse). For a tile kernel it also has "programs", "blocks_per_sm", "waves", "fill",
+    "l2_bytes" and the "cycles" of a tile.
     """
     m, arch, card = m or n, CARDS[card]["arch"], CARDS[card]
     code = code or (lambda name: inspect((name, arch, dtype, d)))
@@ -138,7 +146,8 @@ def plan(
     for start in range(0, m, chunk):
         c = min(chunk, m - start)
         g_bytes, added, flop = 2 * c * n, 4 * n * d * (1 + (start > 0)), 2 * c * n * d
-        # those with a match, one in each row block at least, and the last of each if BN does not divide n
+        # one tile with a match in each row block at least, and the last tile of each row block if n
+        # is not a multiple of BN
         apart = shape["special tiles"]
         special = -(-c // apart["BM"]) * (1 + (n % apart["BN"] > 0))
         launches += [
@@ -151,9 +160,10 @@ def plan(
 
 
 def by_kernel(launches: list[dict]) -> dict[str, dict]:
-    """{kernel: the first of its launches, with "launches", bytes and seconds of all, and their fill}.
+    """The launches grouped by kernel: {kernel: dict}.
 
-    The fill of several launches counts the waves of all of them together.
+    A kernel's dict is that of its first launch, with "launches" (their number) and with the bytes,
+    the seconds and the fill of all its launches together.
     """
     groups, together = {}, {}
     for launch in launches:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from kernels.softmax import LOWEST, absorb, double, loss_from_sums
 
-# what an argument called precision can be; the commands' options take all but fp64
+# the values of an argument called `precision`; the commands' options do not take fp64
 PRECISIONS = {
     "fp16": torch.float16,
     "bf16": torch.bfloat16,
@@ -29,15 +29,15 @@ def accumulator(dtype: torch.dtype) -> torch.dtype:
 
 
 def default_chunk(columns: int, dtype: torch.dtype) -> int:
-    """Rows of similarities at a time: 32 MiB of float32, at most 512 rows, at least 16."""
+    """How many rows of similarities exist at a time: 32 MiB of float32, but 16 to 512 rows."""
     return max(16, min(512, 2**23 // columns))
 
 
 def few(like: Tensor) -> int:
-    """Rows of a matrix like this that elementwise operations take at a time, at least 1.
+    """How many rows of a matrix like this an elementwise operation takes at a time, at least 1.
 
-    On a CPU 512 KiB of float32 per thread, a quarter of an L2 cache of 2 MiB; elsewhere 64 MiB, so
-    that there are few launches.
+    On a CPU these are 512 KiB of float32 per thread, a quarter of an L2 cache of 2 MiB. Elsewhere
+    they are 64 MiB, so that there are few launches.
     """
     elements = 2**17 * torch.get_num_threads() if like.device.type == "cpu" else 2**24
     return max(1, elements // like.shape[1])
@@ -67,11 +67,11 @@ def normalize(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
 def normalize_backward(g, xhat, norm, factor, dtype):
     """Back through `normalize`. g, xhat: (M, D); norm: (M,) -> (dx (M, D) in dtype, row_dot (M,)).
 
-    g' = factor * g is the gradient of the loss with respect to xhat, and g may be overwritten. dx is the
-    gradient with respect to the features before `normalize`. Each row of dx is perpendicular to the
-    features of that row. row_dot = <xhat, g'>. The sum of row_dot
-    over all pictures (or over all captions) is the gradient of logit_scale, because the loss depends on
-    logit_scale and xhat only through the products exp(logit_scale) <xhat, yhat>.
+    g' = factor * g is the gradient of the loss with respect to xhat, and g may be overwritten. dx
+    is the gradient with respect to the features before `normalize`. Each row of dx is perpendicular
+    to the features of that row. row_dot = <xhat, g'>. The sum of row_dot over all pictures (or over
+    all captions) is the gradient of logit_scale, because the loss depends on logit_scale and xhat
+    only through the products exp(logit_scale) <xhat, yhat>.
     """
     row_dot = torch.empty_like(norm)
     dx = g if g.dtype == dtype else torch.empty(g.shape, dtype=dtype, device=g.device)
@@ -95,10 +95,10 @@ def diagonal(x: Tensor, y: Tensor) -> Tensor:
 def sums(
     rows: Tensor, columns: Tensor, scale_log2: Tensor, shift: Tensor, offset: int, chunk: int
 ) -> tuple[Tensor, Tensor]:
-    """Sums of a block's exponentials, the matches left out, over its rows and over its columns.
+    """Sums of a block's exponentials without the matches, for each row and for each column.
 
-    rows: (M, D), columns: (N, D) unit rows; scale_log2, shift: 0-d. Returns z_rows (M,) and z_columns
-    (N,), sums of 2^(S - shift), where S = scale_log2 * cosine.
+    rows: (M, D), columns: (N, D) unit rows; scale_log2, shift: 0-d. Returns z_rows (M,) and
+    z_columns (N,), the sums of 2^(S - shift) with S = scale_log2 * cosine.
     """
     acc = accumulator(rows.dtype)
     columns = columns.to(acc)
@@ -121,14 +121,16 @@ def sums(
 def online_sums(
     mine: Tensor, others: Tensor, scale_log2: Tensor, flagged: Tensor, offset: int, chunk: int
 ) -> tuple[Tensor, Tensor]:
-    """The row sums of `sums` for the flagged rows of `mine`. The shift of a row is its own maximum, so
-    that its sum does not underflow to zero.
+    """The row sums of `sums` for the flagged rows of `mine`. The shift of a row is its own maximum,
+    so that its sum does not underflow to zero.
 
-    mine: (M, D); others: (N, D); flagged: (M,) bool; the match of mine[i] is others[i + offset],
-    offset of either sign. Returns (highest, z), both (M,): the largest S of the row, the match left
-    out (LOWEST when nothing else is in the row), and the sum of 2^(S - highest); (LOWEST, 0) for rows
-    that are not flagged. The host waits for the device here, to learn which rows are flagged; with
-    the Triton kernel it does not.
+    mine: (M, D); others: (N, D); flagged: (M,) bool. The match of mine[i] is others[i + offset],
+    and offset may be negative. Returns (highest, z), both (M,). highest is the largest S of the
+    row, without the match (LOWEST if nothing else is in the row), and z is the sum of 2^(S -
+    highest). Rows that are not flagged get (LOWEST, 0).
+
+    Here the host waits for the device, to learn which rows are flagged. With the Triton kernel it
+    does not.
     """
     acc = accumulator(mine.dtype)
     highest = torch.full((len(mine),), LOWEST, dtype=acc, device=mine.device)
@@ -148,8 +150,8 @@ def online_sums(
 def finish(z, flagged, highest, rescued, shift, cosines, scale_log2):
     """`loss_from_sums` of all rows: (loss float64, one_minus_p, lse), each (M,).
 
-    z: what `sums` gave with this shift (0-d); highest, rescued: what `online_sums` gave for the flagged rows;
-    cosines: of the matched pairs.
+    z: what `sums` returned with this shift (0-d); highest, rescued: what `online_sums` returned for
+    the flagged rows; cosines: of the matched pairs.
     """
     matched = double(cosines) * double(scale_log2)
     z, shift = torch.where(flagged, rescued, z), torch.where(flagged, highest, shift)
@@ -169,14 +171,14 @@ def gradient(
 ):
     """The products of G with the features, which are the features' gradients up to a factor.
 
-    rows: (M, D), columns: (N, D), of length 1; lse_*, one_minus_p_*: what `loss_from_sums` gave for all
-    M rows and N columns. The match of row i is column i + offset. G is made for `chunk` rows at a time.
-    Returns (g_rows (M, D), g_columns (N, D), unit) with unit * g_rows = G @ columns and
-    unit * g_columns = G.T @ rows, where
+    rows: (M, D), columns: (N, D), of length 1; lse_*, one_minus_p_*: what `loss_from_sums` returned
+    for all M rows and N columns. The match of row i is column i + offset. G is made for `chunk`
+    rows at a time. Returns (g_rows (M, D), g_columns (N, D), unit) with unit * g_rows = G @ columns
+    and unit * g_columns = G.T @ rows, where
 
         G[i, j] = d (N loss) / d logits[i, j] = (P_row[i, j] + P_col[i, j] - 2 [j matches i]) / 2
 
-    and at a match P_row - 1 is taken as -one_minus_p_row, so that nothing cancels.
+    At a match, -one_minus_p_row is used in the place of P_row - 1, so that no digits cancel.
     """
     acc = accumulator(rows.dtype)
     columns = columns.to(acc)
@@ -187,7 +189,7 @@ def gradient(
     for start in range(0, len(rows), chunk):
         here, first = slice(start, start + chunk), start + offset
         part = rows[here].to(acc)
-        # (c, N): S before the loop, 2 G after it, but for the matches
+        # (c, N): S before the loop, and 2 G after it, except at the matches
         g = torch.mm(part * scale_log2, columns.T, out=scratch[: len(part)])
         for s, lse in zip(*(t.split(len(p_columns)) for t in (g, lse_rows[here, None]))):
             p = torch.sub(s, lse_columns, out=p_columns[: len(s)]).exp2_()

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 def table(head: Iterable, rows: Iterable[Iterable]) -> str:
     """table(["N", "ms"], [[4096, "1.2"]]). Cells may be anything that str() takes. None is an empty
-    cell, and so are those that a row lacks on the right."""
+    cell. A row may be shorter than the head; its missing cells are empty, too."""
     cells = [["" if cell is None else str(cell) for cell in row] for row in (head, *rows)]
     cells = [row + [""] * (len(cells[0]) - len(row)) for row in cells]
     widths = [max(map(len, column)) for column in zip(*cells)]

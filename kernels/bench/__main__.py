@@ -3,20 +3,21 @@
 python -m kernels.bench --device cpu     torch in row chunks, figure 3 and open_clip
 python -m kernels.bench                  on a GPU: these losses, and every kernel of a step
 
-A step is forward and backward from float32 features that are not normalized, by open_clip's loss too,
-where it is installed.
+A step is the forward and the backward pass, from float32 features that are not normalized.
+open_clip's loss is measured as well, if it is installed.
 
-On a CPU every measurement runs in a process of its own, so that memory which an allocator still holds
-from an earlier one does not count. The losses take turns, so that other load on the machine slows all
-of them. The times are processor times of one thread. The memory is the resident memory at its highest,
-above what the process held with its inputs and their gradients.
+On a CPU every measurement runs in a process of its own. Otherwise memory that an allocator still
+holds from an earlier measurement would count. The losses take turns, so that other load on the
+machine slows all of them. The times are processor times of one thread. The memory is the peak of
+the resident memory, minus what the process held with its inputs and their gradients.
 
-On a GPU times are milliseconds by CUDA events (triton.testing.do_bench: median, 10th and 90th percentile),
-under autocast to bfloat16, as in training. Peak MiB are what the allocator held above the features and
-their gradients. Then torch.profiler lists the kernels of one step, and below them stand the ranges of
-kernels/plan.py, on a card that it knows. A kernel outside of its range shows which term of the plan is
-wrong. A loss that fails says why in its line. After an error of CUDA itself, such as an illegal memory access, nothing more can run in the process, so
-the run ends there. This has not been run on a GPU yet: every GPU time in this repository is predicted.
+On a GPU the times are milliseconds by CUDA events (triton.testing.do_bench: median, 10th and 90th
+percentile), under autocast to bfloat16, as in training. The peak MiB are what the allocator held
+beyond the features and their gradients. Then torch.profiler lists the kernels of one step. If
+kernels/plan.py knows the card, its predicted ranges are printed below. A kernel outside of its
+range shows which term of the plan is wrong. If a loss fails, its line says why. After an error of
+CUDA itself, such as an illegal memory access, nothing more can run in the process, so the run ends
+there. This has not been run on a GPU yet: every GPU time in this repository is predicted.
 """
 
 import importlib.util
@@ -38,7 +39,7 @@ from miniclip.loss import clip_loss, contrastive_loss
 
 COUNT = number(int, low=1, high=10**7)
 OPTIONS = {
-    "--device": dict(choices=["cpu", "cuda"], help="where (the GPU, if there is one)"),
+    "--device": dict(choices=["cpu", "cuda"], help="cpu or cuda (cuda, if there is a GPU)"),
     "--sizes": dict(type=COUNT, nargs="+", help="batch sizes N (two on a CPU)"),
     "--dim": dict(type=COUNT, default=512, help="width E of the features"),
     "--rounds": dict(type=COUNT, default=3, help="fresh processes for each loss (CPU)"),
@@ -46,7 +47,7 @@ OPTIONS = {
 
 
 def open_clip_loss(image, text, logit_scale):
-    """open_clip's, which takes unit rows and the scale itself."""
+    """open_clip's loss, which takes rows of length 1 and exp(logit_scale)."""
     from open_clip.loss import ClipLoss
 
     image, text = (torch.nn.functional.normalize(x, dim=1) for x in (image, text))
@@ -67,7 +68,7 @@ def step_of(loss: Callable, n: int, d: int, device: str, gradient: bool = True) 
     image, text = torch.randn(2, n, d, device=device, generator=generator)
     leaves = [x.requires_grad_() for x in (image, text, torch.tensor(2.659, device=device))]
     for x in leaves:
-        x.grad = torch.zeros_like(x)  # an optimizer has them anyway
+        x.grad = torch.zeros_like(x)  # in training, gradients have memory before a step begins
 
     def step():
         # miniclip's losses are not affected by autocast
@@ -90,10 +91,10 @@ def fresh(function: Callable, *arguments):
 
 
 def timed(step: Callable, rounds: int, warm_up: int = 0) -> tuple[list[float], float]:
-    """(the processor's seconds for each step, MiB that this process held at its peak, above what it held
-    before).
+    """(processor seconds of each step, MiB by which this process grew until its peak).
 
-    warm_up: steps before these, whose time does not count. Only Linux tells the peak; NaN elsewhere.
+    warm_up: steps before these, whose time does not count. Only Linux tells the peak; elsewhere the
+    MiB are NaN.
     """
     process = pathlib.Path("/proc/self")
 
@@ -102,7 +103,7 @@ def timed(step: Callable, rounds: int, warm_up: int = 0) -> tuple[list[float], f
         return float(text.split(f"{line}:")[1].split()[0])
 
     if process.exists():
-        (process / "clear_refs").write_text("5")  # the peak begins anew
+        (process / "clear_refs").write_text("5")  # resets the peak
     before = resident_kib("VmRSS")
     seconds = take_turns({"": step}, rounds, time.process_time, warm_up=warm_up)[""]
     return seconds, (resident_kib("VmHWM") - before) / 1024
@@ -138,7 +139,7 @@ def bench_cpu(sizes: list[int], d: int, rounds: int) -> None:
 
 
 def measured_on_gpu(loss: Callable, n: int, d: int) -> str:
-    """Milliseconds and peak MiB of a step, or why it failed. Raises where CUDA works no more."""
+    """Milliseconds and peak MiB of a step, or why it failed. Raises if CUDA itself has failed."""
     from triton.testing import do_bench
 
     try:
@@ -150,13 +151,13 @@ def measured_on_gpu(loss: Callable, n: int, d: int) -> str:
         mib = (torch.cuda.max_memory_allocated() - before) / 2**20
         middle, low, high = do_bench(step, rep=1000, quantiles=[0.5, 0.1, 0.9])
     except Exception as error:  # an error of any kind: the other losses are still worth measuring
-        torch.cuda.synchronize()  # what broke the context, every later call reports again
+        torch.cuda.synchronize()  # if CUDA itself has failed, this call raises the error again
         return f"{type(error).__name__}: {error}".splitlines()[0][:100]
     return f"{middle:.3f} ms ({low:.3f} to {high:.3f}), {mib:.0f} MiB"
 
 
 def bench_gpu(sizes: list[int], d: int) -> None:
-    """Print the time and the memory of every loss, as each is measured, and the kernels of a step of ours."""
+    """Print the time and memory of every loss as it is measured, then the kernels of our step."""
     print(f"{torch.cuda.get_device_name()}, D = {d}")
     for n in sizes:
         for name, loss in LOSSES.items():

@@ -1,7 +1,7 @@
 """Each row's loss from its sum, in one launch: softmax.loss_from_sums as a kernel.
 
-In torch this is some twenty operations on vectors, and each costs a launch of microseconds. The
-arithmetic is float64, as there. Left out: the sums (forward.py).
+In torch these are some twenty operations on vectors, and each costs a launch of microseconds. The
+arithmetic is float64, as in softmax.py. Left out: the sums (forward.py).
 """
 
 import triton
@@ -26,15 +26,15 @@ def finish_kernel(Z, FLAGGED, HIGHEST, RESCUED, SHIFT, COSINES, SCALE_LOG2, LOSS
     others = tl.log2(z.to(tl.float64)) + shift.to(tl.float64)
     cosine = tl.load(COSINES + r, mask=inside).to(tl.float64)
     matched = cosine * tl.load(SCALE_LOG2).to(tl.float64)
-    # 2. the loss log(1 + others/e); log1p(x) = x log(1 + x) / ((1 + x) - 1), in which the rounding of 1 + x
-    # cancels
+    # 2. the loss log(1 + others/e). It is log1p(x) = x log(1 + x) / ((1 + x) - 1), in which the
+    # rounding of 1 + x cancels
     lead = (others - matched) * 0.6931471805599453  # log(others/e), in nats
     smaller = tl.exp(-tl.abs(lead))
     one_more = 1.0 + smaller
     rounded = tl.where(one_more == 1.0, 1.0, one_more - 1.0)
     log1p = tl.where(one_more == 1.0, smaller, tl.log(one_more) * (smaller / rounded))
     tl.store(LOSS + r, tl.where(lead > 0, lead, 0.0) + log1p, mask=inside)
-    # 3. the logarithm of the denominator, rounded to float32, and 1 - p against the rounded one
+    # 3. the logarithm of the denominator, rounded to float32, and 1 - p from the rounded logarithm
     larger = tl.where(lead > 0, others, matched)
     lse = (larger + tl.log2(one_more)).to(tl.float32)
     tl.store(LSE + r, lse, mask=inside)

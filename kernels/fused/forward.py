@@ -1,13 +1,16 @@
 """The fused forward pass: exponential sums of every row and every column; logits are not stored.
 
-Each program of `sums_kernel` computes a strip of tiles, one below the other, takes exponentials in
-registers and adds them up twice, over rows and over columns. A thread holds elements of few rows, so a
-row's sum takes two shuffles, and a column's sum would take fifty times as many instructions. The strip
-therefore keeps its column sums in registers, and threads exchange them once, after its last tile. On Hopper `tall_sums_kernel` computes all
-but the tiles of the matches, and hides the exponentials behind the next tile's products.
+Each program of `sums_kernel` computes a strip of tiles, one below the other. It takes exponentials
+in registers and adds them up twice, over rows and over columns. A thread holds elements of few
+rows, so the sum of a row takes two shuffles, but the sum of a column would take fifty times as many
+instructions. Therefore a program keeps the column sums of its strip in registers, and its threads
+exchange them only once, after the last tile. On Hopper `tall_sums_kernel` computes all but the
+tiles of the matches, and hides the exponentials of a tile behind the products of the next one.
+
 Partial sums are added in a fixed order afterwards (no atomics), so a result repeats bit for bit.
-`online_kernel` computes again the rows for which the fixed shift was not accurate (softmax.py). It is
-always launched and returns at once where no row is flagged, so the host need not wait for the flags.
+`online_kernel` computes again the rows for which the fixed shift was not accurate (softmax.py). It
+is always launched, and returns at once if no row is flagged. So the host need not wait for the
+flags.
 Left out: the losses (finish.py).
 """
 
@@ -23,25 +26,26 @@ def sums_kernel(X, Y, SCALE_LOG2, SHIFT, Z_ROWS, Z_COLUMNS, M, N, offset, matche
                 TMA: tl.constexpr, PRECISION: tl.constexpr, STRIP: tl.constexpr = 1):  # fmt: skip
     """Partial sums of 2^(S - SHIFT) without the matches (column = row + offset).
 
-    X (M, D), Y (N, D); Z_ROWS (N/BN, M), Z_COLUMNS (M/(BM STRIP), N), all rounded up. matched: 1 for only
-    what `tall_sums_kernel` leaves out; Z_COLUMNS is then (N,), and the sums are added to it.
+    X (M, D), Y (N, D); Z_ROWS (N/BN, M), Z_COLUMNS (M/(BM STRIP), N), all rounded up. matched: 1 to
+    compute only what `tall_sums_kernel` leaves out. Z_COLUMNS is then (N,), and the sums are added
+    to it.
 
     # reads M N D (1/BM + 1/BN) operands, writes M N (1/BN + 1/(BM STRIP)) sums: no logits
     """
-    # matched: one tile for each column block, of the at most BN rows that match its columns
+    # with `matched`, a program takes one column block and the rows that match it, at most BN
     i, j, _, c = tile_index(tl.where(matched != 0, 1, M), N, BM * STRIP, BN)
     scale_log2, shift = tl.load(SCALE_LOG2), tl.load(SHIFT)
     low = tl.where(matched != 0, tl.maximum(j * BN - offset, 0), i * BM * STRIP)
     high = tl.where(matched != 0, (j + 1) * BN - offset, (i + 1) * BM * STRIP)
     high = tl.minimum(M, high)
-    # with tensor cores and 8 warps a thread holds rows that are 8 apart: it adds those by itself
+    # with tensor cores and 8 warps a thread holds rows that are 8 apart, which it adds up by itself
     z_columns = tl.zeros((BM // 16, 8, BN), tl.float32)
     for row in range(low, high, BM):
         # 1. one tile of similarities, as exponentials less the shift
         r = row + tl.arange(0, BM)
         s = cosines(X, Y, row, j * BN, M, N, D, BM, BN, BK, TMA, PRECISION)  # (BM, BN)
         e = tl.exp2(s * scale_log2 - tl.where(r < high, shift, float("inf"))[:, None])
-        # 2. 0 for the match and outside; only few tiles have either
+        # 2. matches, and what is outside of the matrix, become 0; only few tiles have either
         first = j * BN - offset - row  # the row of this tile that matches its first column
         if ((first > -BN) & (first < BM)) | (j * BN + BN > N):
             matches = first + tl.arange(0, BN)  # for each column the row that matches it
@@ -59,7 +63,8 @@ def sums_kernel(X, Y, SCALE_LOG2, SHIFT, Z_ROWS, Z_COLUMNS, M, N, offset, matche
 
 @triton.jit
 def unmatched_exponentials(cosine, scale_log2, shift, r, first, M, BN: tl.constexpr):
-    """A tile's exponentials; 0 in rows r beyond M, and in the BN rows from `first` on: they have a match."""
+    """A tile's exponentials. Rows r beyond M are 0, and so are the BN rows from `first` on, because
+    they have their match in this tile."""
     wanted = (r < M) & ((r < first) | (r >= first + BN))
     return tl.exp2(cosine * scale_log2 - tl.where(wanted, shift, float("inf"))[:, None])
 
@@ -68,14 +73,15 @@ def unmatched_exponentials(cosine, scale_log2, shift, r, first, M, BN: tl.conste
 def tall_sums_kernel(X, Y, SCALE_LOG2, SHIFT, Z_ROWS, Z_COLUMNS, M, N, offset, strip,
                      D: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
                      PRECISION: tl.constexpr):  # fmt: skip
-    """As `sums_kernel`, for Hopper: 0 for a row in the BN columns that have its match. BN divides N.
+    """As `sums_kernel`, for Hopper, but a row counts as 0 in the BN columns that have its match.
 
     One warp group fetches operands, and two others multiply and take exponentials, as in
-    `wide_gradient_kernel`. Each has half of the rows, so none can add up columns. A tile therefore has an
-    upper and a lower part, and each thread adds the lower part's element to the upper one's.
+    `wide_gradient_kernel`. Each of the two has half of the rows, so neither can add up columns. A
+    tile therefore has an upper and a lower part, and each thread adds the lower part's element to
+    the upper one's.
 
-    Z_ROWS (N/BN, M); Z_COLUMNS (M/strip, N/BN, BM/2, BN), to be added up over the first and the third
-    dimension. strip: rows of a program, a multiple of BM.
+    N is a multiple of BN. Z_ROWS (N/BN, M); Z_COLUMNS (M/strip, N/BN, BM/2, BN), to be added up
+    over the first and the third dimension. strip: rows of a program, a multiple of BM.
 
     # reads M N D (1/BM + 1/BN) operands, writes M N (1/BN + BM/(2 strip)) sums: no logits
     """
@@ -87,8 +93,9 @@ def tall_sums_kernel(X, Y, SCALE_LOG2, SHIFT, Z_ROWS, Z_COLUMNS, M, N, offset, s
     for program in tl.range(tl.program_id(0), programs, tl.num_programs(0), warp_specialize=True):
         top, j = program // across * strip, program % across
         z_columns = tl.zeros((PART, BN), tl.float32)
-        # from 0 on: the compiler refuses another start here. A loop's variable is a plain number in the
-        # interpreter, so that cast stands in the place of its method `to`
+        # The loop starts at 0, because the compiler refuses another start here. tl.cast is used
+        # instead of the method `to`, because in the interpreter a loop's variable is a plain
+        # number.
         for tile in range(0, tl.cdiv(tl.minimum(M - top, strip), BM)):
             # 1. two tiles of similarities, as exponentials less the shift
             row = top + tile * BM
@@ -101,15 +108,15 @@ def tall_sums_kernel(X, Y, SCALE_LOG2, SHIFT, Z_ROWS, Z_COLUMNS, M, N, offset, s
             r, first = row + tl.arange(0, PART), j * BN - offset
             upper = unmatched_exponentials(upper, scale_log2, shift, r, first, M, BN)
             lower = unmatched_exponentials(lower, scale_log2, shift, r + PART, first, M, BN)
-            # always true: the compiler halves the rows of all that follows from the first product, so
-            # the lower part's sums have to follow from the upper part
+            # The condition is always true. The compiler halves the rows of everything that depends
+            # on the first product, so `lower` has to depend on `upper`.
             lower = tl.where(program >= 0, lower, upper)
             # 2. the sums of rows are complete, those of columns are not
             at = Z_ROWS + tl.cast(j, tl.int64) * M + r
             tl.store(at, tl.sum(upper, 1), mask=r < M)
             tl.store(at + PART, tl.sum(lower, 1), mask=r + PART < M)
             z_columns += upper + lower
-        # in one piece, because with rows that are N apart Triton 3.4 spills
+        # stored in one piece, because Triton 3.4 spills registers if the rows are N apart
         at = tl.arange(0, PART)[:, None] * BN + tl.arange(0, BN)[None, :]
         tl.store(Z_COLUMNS + tl.cast(program, tl.int64) * PART * BN + at, z_columns)
 
@@ -132,7 +139,7 @@ def online_kernel(X, Y, SCALE_LOG2, FLAGGED, HIGHEST, Z, M, N, offset, LOWEST: t
     if tl.max(flagged.to(tl.int32), 0) > 0:
         scale_log2 = tl.load(SCALE_LOG2)
         for column in range(0, N, BN):
-            # 2. a tile; matches and what is outside are -inf
+            # 2. a tile; matches, and what is outside of the matrix, become -inf
             c = column + tl.arange(0, BN)
             s = cosines(X, Y, tl.program_id(0) * BM, column, M, N, D, BM, BN, BK, TMA, PRECISION)
             other = (c < N)[None, :] & (c[None, :] != (r + offset)[:, None])

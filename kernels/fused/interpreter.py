@@ -5,8 +5,8 @@ hide or invent errors (Triton 3.9), and `install` corrects them:
 
 - A cast from float32 to bfloat16 cuts digits off instead of rounding to the nearest number.
 - tl.dot multiplies the bit patterns of bfloat16 as if they were whole numbers.
-- exp2 keeps denormals, where a GPU flushes them to zero. So a sum that vanishes on the GPU, and needs
-  the rescue there, would look right.
+- exp2 keeps denormals, where a GPU flushes them to zero. So a sum that vanishes on the GPU, and
+  needs the rescue there, would look right.
 
 Left out: fused multiply-add and the GPU's order of summation, which change the last bit, and tf32,
 which no kernel here uses.
@@ -37,7 +37,7 @@ def flush(x):
 
 
 def install():
-    """Correct Triton's interpreter for this process. launch.py calls this once, where it is imported."""
+    """Correct Triton's interpreter for this process. launch.py calls this once, when imported."""
     builder, handle = interpreter.InterpreterBuilder, interpreter.TensorHandle
     uncorrected_dot = builder.create_dot
     convert = {

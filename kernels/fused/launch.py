@@ -1,9 +1,9 @@
-"""The block operations on Triton: names and arguments of reference.py, launches of the kernels.
+"""The block operations of reference.py, with the same names and arguments, as Triton launches.
 
 No operation here reads a number from the device, so the host does not wait and everything can be
-captured in a CUDA graph. Where TRITON_INTERPRET=1 was set before this is imported, the same launches
-run on a CPU in the corrected interpreter (interpreter.py). Left out: arithmetic (the kernels), and the
-kernels' constants (signatures.py, tile_config.py).
+captured in a CUDA graph. If TRITON_INTERPRET=1 is set before this file is imported, the same
+launches run on a CPU in the corrected interpreter (interpreter.py). Left out: arithmetic (the
+kernels), and the kernels' constants (signatures.py, tile_config.py).
 """
 
 import functools
@@ -22,7 +22,8 @@ from kernels.fused.tile_config import (
     warps_can_differ,
 )
 
-# earlier ones take only a first argument in the operands' dtype (pytorch pull request 167931)
+# in earlier versions addmm's first argument must have the operands' dtype (pytorch pull request
+# 167931)
 ADDMM_TAKES_FLOAT32 = tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 10)
 INTERPRET = os.environ.get("TRITON_INTERPRET") == "1"
 if INTERPRET:
@@ -53,9 +54,10 @@ def _warps_differ(like):
 
 
 def _launch(name, plan, shape, *arguments):
-    """Launch a kernel once for every tile of a matrix of this shape, or for its blocks of rows.
+    """Launch a kernel for every tile of a matrix, or for every block of its rows.
 
-    plan: from `_plan`. arguments: all others, by position.
+    shape: of the matrix, (rows, columns); None columns means blocks of rows. plan: from `_plan`.
+    arguments: the kernel's arguments that are not in `plan`.
     """
     (kernel, operands), (m, n), (first, *_) = KERNELS[name], shape, arguments
     if plan.get("TMA"):  # the first two arguments are operands, read in blocks
@@ -99,14 +101,16 @@ def diagonal(x: Tensor, y: Tensor) -> Tensor:
 
 
 def sums(rows, columns, scale_log2, shift, offset, chunk):
-    """As reference.sums. Chunks bound the partial sums: 1 GB at N = 131072 without them.
+    """As reference.sums, but for 16 chunks of rows at a time.
 
-    16 chunks of rows at a time have fewer bytes of partial sums than one chunk has of gradients.
+    Their partial sums take fewer bytes than the gradients of one chunk. The partial sums of all
+    rows at once would take 1 GB at N = 131072.
     """
     plan, n, rows_at_once = _plan("sums", rows), len(columns), 16 * chunk
     z_rows = torch.empty(len(rows), dtype=torch.float32, device=rows.device)
     z_columns = torch.empty(n, dtype=torch.float32, device=rows.device)
-    # tall_sums_kernel takes whole blocks of columns, sums_kernel the matches among them and the other columns
+    # tall_sums_kernel takes whole blocks of columns. sums_kernel takes the matches in these blocks,
+    # and the remaining columns.
     blocks = n // plan["BN"] if _warps_differ(rows) else 0
     whole = blocks * plan["BN"]
     for start in range(0, len(rows), rows_at_once):
@@ -136,7 +140,10 @@ def sums(rows, columns, scale_log2, shift, offset, chunk):
 
 
 def _add_up(parts, dimensions, out, added):
-    """Sums of parts into out, or added to it; torch adds in the same order every time."""
+    """Write the sums of `parts` over these dimensions to `out`, or add them to it if `added`.
+
+    torch adds in the same order every time.
+    """
     if added:
         out += parts.sum(dimensions)
     else:
@@ -144,7 +151,7 @@ def _add_up(parts, dimensions, out, added):
 
 
 def online_sums(mine, others, scale_log2, flagged, offset, chunk=None):
-    """As reference.online_sums, without waiting for the device; chunk is not needed."""
+    """As reference.online_sums, without waiting for the device. `chunk` is not used."""
     highest = torch.empty(len(mine), dtype=torch.float32, device=mine.device)
     z, flags = torch.empty_like(highest), flagged.view(torch.uint8)
     plan, sizes = _plan("online", mine), (len(mine), len(others), offset)
@@ -178,7 +185,7 @@ def gradient(
     name = "wide gradient" if _warps_differ(rows) else "gradient"
     plan, special = (_plan(kernel, rows) for kernel in (name, "special tiles"))
     lowest = lse_rows.min(), lse_columns.min()
-    stride = triton.cdiv(n, 16) * 16  # a multiple of 16 is what the kernels are compiled for
+    stride = triton.cdiv(n, 16) * 16  # the kernels are compiled for a multiple of 16
     buffer = torch.empty(min(chunk, m), stride, dtype=rows.dtype, device=device)
     g_rows = torch.empty(m, d, dtype=torch.float32, device=device)
     g_columns = torch.empty(n, d, dtype=torch.float32, device=device)
@@ -195,11 +202,11 @@ def gradient(
 
 
 def products(g, y, x, g_rows, g_columns, added):
-    """g_rows = G Y and g_columns = G^T X, or added to it, by torch: sums and results in float32.
+    """By torch: g_rows = G Y, and g_columns = G^T X or, if `added` is True, g_columns += G^T X.
 
-    G (c, N), Y (N, D), X (c, D). cuBLAS repeats a result bit for bit with the same version on the same
-    card, as long as one stream uses it. With more streams that needs CUBLAS_WORKSPACE_CONFIG=:4096:8 in
-    the environment.
+    G (c, N), Y (N, D), X (c, D); sums and results are in float32. cuBLAS repeats a result bit for
+    bit with the same version on the same card, as long as only one stream uses it. If several
+    streams use it, CUBLAS_WORKSPACE_CONFIG=:4096:8 must be in the environment.
     """
     if INTERPRET:  # on a CPU 16 bits cannot be multiplied into float32
         g, y, x = g.float(), y.float(), x.float()

@@ -1,9 +1,9 @@
-"""Rows to length 1, and the gradient back through that; and the cosines of the matched pairs.
+"""Scale rows to length 1, take a gradient back through this, and compute the matches' cosines.
 
 A program holds ROWS whole rows (D up to 2048, padded to a power of two, DP). All three kernels are
 bound by memory: each reads and writes everything once. They compute normalize, normalize_backward
-and diagonal of reference.py, with the same conventions for rows of zeros (infinite norm) and for very
-large and small ones.
+and diagonal of reference.py. Rows of zeros (whose norm is infinite) and very large or small rows
+are treated as there.
 """
 
 import triton
@@ -50,12 +50,13 @@ def normalize_backward_kernel(G, XHAT, NORM, FACTOR, DX, ROW_DOT, M,
 
     # reads M D of G and of XHAT, writes M D of DX
     """
-    # 1. rows of the gradient by the unit rows, and the unit rows
+    # 1. the gradient with respect to the unit rows, and the unit rows
     r, d, inside = row_index(M, D, DP, ROWS)
     at = r[:, None].to(tl.int64) * D + d[None, :]
     g = tl.load(G + at, mask=inside, other=0.0) * tl.load(FACTOR)
     xhat = tl.load(XHAT + at, mask=inside, other=0.0).to(tl.float32)
-    # 2. the component parallel to the row: it changes no direction; its sum is the scale's gradient
+    # 2. the component parallel to the row: it changes no direction; its sum over all rows gives the
+    # gradient of logit_scale
     row_dot = tl.sum(g * xhat, 1)
     tl.store(ROW_DOT + r, row_dot, mask=r < M)
     # 3. the perpendicular component, over the feature's length; an infinite norm makes it zero

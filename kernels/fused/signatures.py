@@ -1,4 +1,4 @@
-"""Every kernel's launch, stated once: its constants, and the arguments that have the operands' dtype.
+"""Every kernel's constants, and its arguments that have the operands' dtype, in one place.
 
 launch.py launches kernels with these constants. kernels/report compiles them without tensors, and
 so needs the types of the arguments as well. Left out: the grids.
@@ -20,8 +20,9 @@ from kernels.fused.tile_config import row_shape, tile_shape, uses_tma
 from kernels.reference import PRECISIONS
 from kernels.softmax import LOWEST
 
-# kernel and its arguments in the operands' dtype, with the names of the two sizes of the block that
-# the kernel reads of each; () where it reads or writes single elements, never by TMA
+# {name: (kernel, {argument in the operands' dtype: the names of the two sizes of the block that the
+# kernel reads from it})}. () means that the kernel reads or writes single elements, and never by
+# TMA.
 X_AND_Y = {"X": ("BM", "BK"), "Y": ("BN", "BK")}
 TILED = {
     "sums": (sums_kernel, X_AND_Y),
@@ -38,13 +39,13 @@ ROWWISE = {
 }
 VECTORS = {"finish": (finish_kernel, {})}
 KERNELS = TILED | ROWWISE | VECTORS
-# only where warps_can_differ; they make their descriptors themselves
+# these are only launched where warps_can_differ is true, and make their descriptors themselves
 HOPPER = ("tall sums", "wide gradient")
 
 
 @functools.cache
 def constants(name, arch, dtype, d):
-    """The constexprs of a kernel of KERNELS, num_warps and num_stages, as a dict not to be changed.
+    """The constexprs of a kernel of KERNELS, num_warps and num_stages. Do not change this dict.
 
     arch: as for `tile_shape`; dtype, d: of the operands.
     """

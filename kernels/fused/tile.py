@@ -1,22 +1,23 @@
-"""One tile of similarities: the function that the forward pass, rescue and backward pass all call.
+"""One tile of similarities. The forward pass, the rescue and the backward pass all call `cosines`.
 
-So the backward pass computes the similarities as the forward pass did. A tile is BM rows of X against
-BN rows of Y, BK of the D dimensions at a time:
+So the backward pass computes the similarities as the forward pass did. Only the two kernels for
+Hopper have loops of their own. A tile is BM rows of X against BN rows of Y, BK of the D dimensions
+at a time:
 
     X (M, D)    row block  (BM, BK) --+
                                       +-- tl.dot, D/BK times --> (BM, BN) cosines in registers
     Y (N, D)    column block (BN, BK) +
 
-X and Y are pointers (any GPU, and the interpreter) or TMA descriptors (Hopper, Blackwell: one thread
-requests a whole block, and elements outside the tensor arrive as zeros). Left out: everything that
-is done with a tile.
+X and Y are pointers (any GPU, and the interpreter) or TMA descriptors (Hopper and Blackwell). With
+a descriptor one thread requests a whole block, and elements outside the tensor arrive as zeros.
+Left out: everything that is done with a tile.
 """
 
 import triton
 import triton.language as tl
 
 # Arguments that change with the batch. If Triton specialised on them, it would compile each kernel
-# again when one stops being a multiple of 16, and when one is 1
+# again when one of them stops being a multiple of 16, and when one is 1.
 BATCH = ["M", "N", "offset"]
 
 
@@ -54,13 +55,13 @@ def cosines(X, Y, row, column, M, N, D: tl.constexpr, BM: tl.constexpr, BN: tl.c
 
 @triton.jit
 def tile_index(M, N, BM: tl.constexpr, BN: tl.constexpr):
-    """This program's tile: (row block, column block, its row numbers (BM,), its column numbers (BN,))."""
+    """This program's tile: (row block, column block, row numbers (BM,), column numbers (BN,))."""
     return tile_at(tl.program_id(0), M, N, BM, BN)
 
 
 @triton.jit
 def tile_at(pid, M, N, BM: tl.constexpr, BN: tl.constexpr):
-    """As `tile_index`, of the program with number pid.
+    """As `tile_index`, for the program with the number pid.
 
     Programs take eight row blocks of one column block before the next column block, so that what
     they read stays in L2.

@@ -1,38 +1,40 @@
 """The tile of each kernel on each generation of cards.
 
-Hopper (9.x) and data-centre Blackwell (10.x) get TMA descriptors and larger tiles, all other cards
-pointers. float32 operands are for tests and small cards: no tensor core multiplies them exactly.
-The sizes were chosen by what the compiler says (python -m kernels.report). They have not been timed.
+Hopper (9.x) and data-centre Blackwell (10.x) get TMA descriptors and larger tiles, and all other
+cards get pointers. float32 operands are for tests and small cards, because no tensor core
+multiplies them exactly. The sizes were chosen by what the compiler says (python -m kernels.report).
+They have not been timed.
 """
 
 
 def uses_tma(arch: int, dtype_bytes: int, d: int) -> bool:
-    """Whether descriptors can be used: Hopper or Blackwell, 16 bits, rows of a multiple of 16 bytes."""
+    """Whether TMA can be used: Hopper or Blackwell, 16 bits, rows of a multiple of 16 bytes."""
     return arch // 10 in (9, 10) and dtype_bytes == 2 and d * dtype_bytes % 16 == 0
 
 
 def warps_can_differ(arch: int, dtype_bytes: int, d: int) -> bool:
-    """Whether the kernels of signatures.HOPPER run: the compiler can give a loop's warps different work
-    for Hopper's tensor cores, with descriptors."""
+    """Whether the kernels of signatures.HOPPER can run. In their loops warps have different work,
+    which the compiler can do for Hopper's tensor cores if there are descriptors."""
     return arch // 10 == 9 and uses_tma(arch, dtype_bytes, d)
 
 
 def tile_shape(kernel: str, arch: int, dtype_bytes: int, d: int) -> dict[str, int]:
     """{BM, BN, BK, STRIP, num_warps, num_stages} of a kernel of signatures.TILED.
 
-    arch: 80, 86, 90, 100, 120, ... or 0 for the interpreter; dtype_bytes: of the operands; d: their width.
-    STRIP: tiles of a column block for each program of the sums, and not for other kernels.
+    arch: 80, 86, 90, 100, 120, ... or 0 for the interpreter; dtype_bytes: of the operands; d: their
+    width. STRIP: how many tiles of a column block a program of "sums" takes; other kernels do not
+    use it.
     """
     padded = max(16, _power_of_two(d))
     if arch == 0:
-        # BK is wider than below: fewer steps of numpy
+        # BK is wider than below, so that numpy takes fewer steps
         return dict(BM=64, BN=64, BK=min(128, padded), STRIP=2, num_warps=4, num_stages=1)
     if dtype_bytes == 4:  # for tests
         return dict(BM=64, BN=32, BK=min(32, padded), STRIP=2, num_warps=8, num_stages=2)
     shape = dict(BM=128, BN=128, BK=min(64, padded), STRIP=8, num_warps=8, num_stages=3)
-    # larger tiles need fewer operands from L2 for the same product (kernels/plan.py). Blackwell's accumulators
-    # come out of tensor memory by rows: there such tiles spill. With 4 warps, two groups of 4 multiply, and
-    # the compiler adds one that fetches
+    # Larger tiles need fewer operands from L2 for the same product (kernels/plan.py). On Blackwell
+    # they spill, because its accumulators come out of tensor memory by rows. With num_warps=4 two
+    # groups of 4 warps multiply, and the compiler adds one group that fetches.
     if kernel == "tall sums":
         shape |= dict(BM=256, num_warps=4)
     elif kernel == "wide gradient":
@@ -50,9 +52,10 @@ def tile_shape(kernel: str, arch: int, dtype_bytes: int, d: int) -> dict[str, in
 
 
 def strip_rows(rows: int, column_blocks: int, height: int, sms: int) -> int:
-    """Rows of a program of `tall_sums_kernel`, a multiple of height: one to four strips of all rows.
+    """How many rows a program of `tall_sums_kernel` takes, a multiple of height.
 
-    As few strips as keep the SMs busy, because each strip stores height / 2 numbers for each column.
+    The rows are divided into one to four strips: as few as keep the SMs busy, because each strip
+    stores height / 2 numbers for each column.
     """
     tiles = -(-rows // height)
 
@@ -63,11 +66,11 @@ def strip_rows(rows: int, column_blocks: int, height: int, sms: int) -> int:
 
 
 def default_chunk(columns, dtype):
-    """Rows of the gradient at a time: a buffer of 256 MiB, at most 8192 rows, at least 2048.
+    """How many rows of the gradient exist at a time: a buffer of 256 MiB, but 2048 to 8192 rows.
 
-    Products of fewer rows would leave a part of the card idle, and move more of dY than of G. It is a
-    multiple of 128. The kernels are compiled for pointers to multiples of 16 bytes, and so
-    every chunk starts at one.
+    Products of fewer rows would leave a part of the card idle, and move more of dY than of G. The
+    number is a multiple of 128, so that every chunk starts at a multiple of 16 bytes. The kernels
+    are compiled for such pointers.
     """
     return max(2048, min(8192, 2**28 // (columns * dtype.itemsize) // 128 * 128))
 

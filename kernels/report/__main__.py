@@ -1,9 +1,10 @@
 """What the compiler makes of every kernel, and what a step should cost: `python -m kernels.report`.
 
 No GPU is needed. The command compiles every kernel of signatures.KERNELS for every card of
-compiler.LIMITS, and prints registers, stack, shared memory, tensor-core instructions and blocks
-per SM. Then it prints each launch of a step and its predicted time (kernels/plan.py); with --plan it prints
-only that. With --check it exits with 1 when a number breaks one of the bars of `broken` or `broken_plan`.
+compiler.LIMITS, and prints registers, stack, shared memory, tensor-core instructions and blocks per
+SM. Then it prints each launch of a step and its predicted time (kernels/plan.py). With --plan it
+prints the launches only. With --check it exits with 1 if a number breaks one of the bars, which are
+the limits in `broken` and `broken_plan`.
 Left out: measured times (python -m kernels.bench, on a GPU).
 """
 
@@ -17,7 +18,7 @@ import sys
 if __name__ == "__main__":
     # before triton is imported: interpreted kernels do not compile
     os.environ["TRITON_INTERPRET"] = "0"
-    for name in {"SIGINT", "SIGPIPE"} & {*dir(signal)}:  # ends quietly: Ctrl-C, `... | head`
+    for name in {"SIGINT", "SIGPIPE"} & {*dir(signal)}:  # Ctrl-C and `... | head` end it quietly
         signal.signal(getattr(signal, name), signal.SIG_DFL)
 
 from kernels.fused.signatures import HOPPER, KERNELS, TILED  # noqa: E402
@@ -36,11 +37,11 @@ OPTIONS = {
     "--dim": dict(type=int, nargs="+", help="widths (256 to 1024)"),
     "--sizes": dict(type=int, nargs="+", default=[8192, 32768, 131072, 262144]),
 }
-LEAST_FILL = 0.85  # of an H100, by our own kernels
+LEAST_FILL = 0.85  # the share of an H100 that our own kernels must fill
 SHARDS = [(n, n) for n in (8192, 16384, 32768, 65536, 131072, 262144)]
 SHARDS += [
     (32768, m) for m in (512, 1024, 2048, 4096)
-]  # (N, rows of a rank), at which the bars hold
+]  # (N, rows of a rank), at which --check tests the bars
 # the compiler's table: column -> key of a kernel's numbers
 COLUMNS = {"kernel": "kernel", "sm": "arch", "dtype": "dtype", "D": "d", "registers": "registers",
            "stack": "stack_bytes", "spills": "local", "shared KiB": "shared_kib", "wgmma": "wgmma",
@@ -71,8 +72,8 @@ def broken(r: dict) -> list[str]:
 def compile_all(archs: list[int], dtypes: list[str], widths: list[int] | None) -> list[dict]:
     """Numbers of every kernel on every card and dtype, computed by one process per core.
 
-    widths: None for all of WIDTHS. Cards with sm_80's tiles are then compiled for two of them only,
-    to save a minute.
+    widths: None for all of WIDTHS. sm_86, sm_89 and sm_120 are then compiled for the first two
+    only, to save a minute.
     """
     jobs = [
         (name, arch, dtype, d)
@@ -147,7 +148,7 @@ def main(argv: list[str] | None = None) -> int:
     mistakes = {
         "--dim must be 1 to 2048": not 1 <= min(dims) <= max(dims) <= 2048,
         "--sizes must be 1 to 10**7": not 1 <= min(options.sizes) <= max(options.sizes) <= 10**7,
-        # where another command started this one
+        # possible if another command started this one
         "nothing compiles under TRITON_INTERPRET=1; unset it": (
             os.environ.get("TRITON_INTERPRET") == "1"
         ),

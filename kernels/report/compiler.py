@@ -18,8 +18,8 @@ from triton.compiler import ASTSource
 from kernels.fused.signatures import variant
 
 TOOLS = pathlib.Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
-# Of an SM, from the CUDA programming guide's table of compute capabilities: shared memory and the
-# most of it that one block may have, in bytes; and the most warps
+# {compute capability: (bytes of shared memory of an SM, the most of them that one block may have,
+# the most warps of an SM)}, from the CUDA programming guide
 LIMITS = {
     80: (164 * 1024, 163 * 1024, 64),
     86: (100 * 1024, 99 * 1024, 48),
@@ -29,23 +29,24 @@ LIMITS = {
     120: (100 * 1024, 99 * 1024, 48),
 }
 MMA = r"HGMMA|HMMA|UTC\w*MMA"  # a product on tensor cores
-REGISTERS = 65536  # of an SM, on all six
+REGISTERS = 65536  # of an SM, on all these cards
 
 
 @functools.cache
 def inspect(job: tuple[str, int, str, int]) -> dict:
-    """The numbers of one kernel: job = (name, arch, dtype, d) -> dict, with what made them."""
+    """What `read` says about one kernel, and the job itself. job: (name, arch, dtype, d)."""
     name, arch, dtype, d = job
     kernel, types, constants = variant(name, arch, dtype, d)
     return dict(read(kernel, arch, types, constants), kernel=name, arch=arch, dtype=dtype, d=d)
 
 
 def read(kernel, arch, types, constants):
-    """What the machine code of a kernel for an architecture says: a dict of numbers, all counts unless the
-    name has a unit. types, constants: from signatures.variant.
+    """Numbers from the machine code of a kernel for an architecture, a dict.
 
-    Pointers and the whole numbers that Triton specialises on are taken to be multiples of 16, as they
-    are in every launch of launch.py when D is one. Nothing is assumed of M, of N rows and of offset.
+    All are counts unless the name has a unit. types, constants: from signatures.variant.
+
+    Pointers, and the whole numbers that Triton specialises on, are assumed to be multiples of 16.
+    In launch.py they are if D is a multiple of 16. Nothing is assumed about M, N and offset.
     """
     names = kernel.arg_names
     options = {key: constants[key] for key in ("num_warps", "num_stages")}
@@ -98,7 +99,7 @@ def read(kernel, arch, types, constants):
 
 
 def listing(code: str) -> list[tuple[str, bool, int | None]]:
-    """nvdisasm's text -> [(instruction, is it conditional?, where it branches to)], places in the list."""
+    """nvdisasm's text -> [(instruction, is it conditional?, index that it branches to or None)]."""
     instructions, labels = [], {}
     pattern = r"^(\.L_\w+):|/\*[0-9a-f]{4,}\*/\s+(@!?U?P\w+\s+)?([A-Z][A-Z0-9_.]*)([^;]*)"
     for label, condition, name, operands in re.findall(pattern, code, re.M):
@@ -115,13 +116,14 @@ def listing(code: str) -> list[tuple[str, bool, int | None]]:
 def epilogue(instructions: list[tuple]) -> dict[str, int]:
     """What a thread executes for an ordinary tile after its last product: {"instructions", ...}.
 
-    The code holds branches for tiles that are rare, and what runs once for many tiles. An ordinary tile takes
-    the shortest way from the last product to the end, or back to before that product. So what counts is on
-    that way, and counts over the whole code say little.
+    The code also holds branches for rare tiles, and instructions that run once for many tiles. So
+    counts over the whole code say little. An ordinary tile takes the shortest way from the last
+    product to the end of the code, or back to a place before that product. Only the instructions on
+    this way are counted.
     """
     products = [i for i, (name, *_) in enumerate(instructions) if re.match(MMA, name)]
     start = products[-1] + 1 if products else 0
-    # the loop over products goes back before any exponential; the loop over tiles after one
+    # the loop over products jumps back before any exponential, the loop over tiles after one
     first = next(
         (i for i, (n, *_) in enumerate(instructions) if i >= start and "EX2" in n),
         len(instructions),
@@ -147,7 +149,7 @@ def epilogue(instructions: list[tuple]) -> dict[str, int]:
 
 def blocks_per_sm(arch: int, registers: int, warps: int, shared_bytes: int) -> tuple[int, str]:
     """How many blocks an SM holds at once, and the resource that limits them: (count, name)."""
-    of_a_warp = -(-registers // 8) * 256  # 8 for each of 32 threads at a time
+    of_a_warp = -(-registers // 8) * 256  # registers are given out 8 at a time, to 32 threads
     of_a_block = -(-(shared_bytes + 1024) // 128) * 128  # CUDA reserves 1 KiB
     fits = {
         "registers": REGISTERS // of_a_warp // warps,

@@ -16,11 +16,11 @@ COUNTING = (
 
 
 def learn_merges(words, n, first):
-    """Train: n times, join the pair that occurs most often into a new id: first, first + 1, ...
+    """Train: n times, join the pair that occurs most often into a new id.
 
-    words: dict tuple of ids -> how often the word occurs. Ties go to the smallest pair, so the
-    result does not depend on the order of the words. Ends early when no pair occurs twice.
-    -> dict (left, right) -> id, in the order learned
+    words: dict tuple of ids -> how often the word occurs. The new ids are first, first + 1, ...
+    Ties go to the smallest pair, so the result does not depend on the order of the words. Training
+    ends early when no pair occurs twice. -> dict (left, right) -> id, in the order learned
     """
     raise NotImplementedError  # about 12 lines, if you count everything again each time
 

@@ -15,7 +15,8 @@ FIRST = (
 def segment(symbols, merges):
     """Encode one word as if it had been among the words from which the merges were learned.
 
-    symbols: list of ids; merges: dict (left, right) -> id, a smaller id learned earlier. -> list
+    symbols: list of ids; merges: dict (left, right) -> id, in which smaller ids were learned
+    earlier. -> list of ids
     """
     raise NotImplementedError  # 3 lines, or 6 that are fast
 

@@ -10,7 +10,8 @@ ANSWER = "miniclip.model.transformer:attention"
 def attention(q, k, v, causal=False):
     """Each query's average of the values, weighted by softmax(q k^T / sqrt(d)) over the keys.
 
-    q, k, v: (N, heads, L, d). Returns (N, heads, L, d). causal: position i reads 0 to i only.
+    q, k, v: (N, heads, L, d). Returns (N, heads, L, d).
+    causal: position i reads positions 0 to i only.
     """
     raise NotImplementedError  # about 5 lines
 

@@ -10,8 +10,8 @@ ANSWER = "miniclip.model.text:at_end_token"
 def at_end_token(x, tokens):
     """The activation at each text's end token: x (N, L, D), tokens (N, L) int64 -> (N, D).
 
-    The end token has the largest id of the vocabulary. If a row holds several, the first one counts.
-    Nothing behind it is read.
+    The end token has the largest id of the vocabulary. If a row holds several end tokens, the first
+    one counts.
     """
     raise NotImplementedError  # about 1 line
 

@@ -12,9 +12,9 @@ ANSWER = "miniclip.model.vit:resize_positions"
 def resize_positions(positions, grid):
     """Fit position embeddings to another grid: (1 + S*S, D) -> (1 + grid*grid, D).
 
-    The first one (of the class token, or of the attention pool's mean) is kept; the S x S others
-    are interpolated as a picture with D channels (bicubic, antialiased). Raises ValueError when they
-    are not one and a square.
+    The first position, which belongs to the class token or to the attention pool's mean, is kept.
+    The other S*S are interpolated like a picture with D channels (bicubic, antialiased). Raises
+    ValueError unless there are 1 + S*S positions.
     """
     raise NotImplementedError  # about 8 lines
 

@@ -11,8 +11,9 @@ LOWEST = -1e38  # "no maximum yet"
 def absorb(highest, z, s):
     """Online softmax: add a further tile to the sums so far.
 
-    highest, z: (R,), the largest element so far (LOWEST at the start) and the sum of 2^(S - highest);
-    s: (R, C), the tile, in bits; -inf adds nothing. Returns the new (highest, z), both (R,).
+    highest, z: (R,), the largest element so far (LOWEST at the start) and the sum of 2^(S -
+    highest). s: (R, C), the tile, in bits; an element of -inf adds nothing. Returns the new
+    (highest, z).
     """
     raise NotImplementedError  # about 2 lines
 

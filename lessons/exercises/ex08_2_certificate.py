@@ -10,15 +10,15 @@ ANSWER = "kernels.softmax:fixed_shift"
 
 
 def fixed_shift(scale_log2, count):
-    """The shift that puts a cosine of 1 just below the top of float32's range, and the least safe sum.
+    """The shift that puts a cosine of 1 just below the top of float32's range; the least safe sum.
 
-    scale_log2: 0-d tensor, the similarity in bits of two equal directions; count: elements in a sum, and
-    1 is taken as 2, so that a sum always has a bit of room.
-    Returns (shift, floor): shift 0-d, a whole number; floor a float for `needs_rescue`.
+    scale_log2: 0-d tensor, the similarity in bits of two equal directions; count: elements in a sum
+    (1 counts as 2, so that a sum always has a bit of room). Returns (shift, floor): shift is 0-d, a
+    whole number; floor is a float for `needs_rescue`.
 
-    With this shift a sum of `count` elements is below 2^125, although rounding the shift down may put each
-    element up to one bit higher. What a GPU flushes to zero is below 2^-126 each; all of it together
-    is at most 2^-24 of any sum that is at least floor.
+    With this shift a sum of `count` elements is below 2^125, although rounding the shift down may
+    make each element up to twice as large. Each element that a GPU flushes to zero is below 2^-126.
+    All of them together are at most 2^-24 of any sum that is at least floor.
     """
     raise NotImplementedError  # about 2 lines
 

@@ -17,12 +17,15 @@ LN2 = math.log(2)
 
 
 def loss_from_sums(z, shift, matched):
-    """Each row's loss, and what the backward pass needs, from its sum; nothing cancels.
+    """Each row's loss, and what the backward pass needs, from the row's sum. No digits cancel.
 
-    z, shift: (N,), the sum over the others is others = z 2^shift; matched: (N,) float64, the matched
-    similarity in bits, e = 2^matched. Returns (loss, one_minus_p, lse): loss (N,) float64 =
-    log(1 + others/e), in nats; one_minus_p (N,) in z's dtype = others/(others + e), one minus the
-    match's probability; lse (N,) in z's dtype = log2(others + e), in bits.
+    z, shift: (N,), so that the sum without the match is others = z 2^shift; matched: (N,) float64,
+    the matched similarity in bits, so that e = 2^matched. Returns (loss, one_minus_p, lse), each
+    (N,):
+
+        loss           log(1 + others/e), in nats, float64
+        one_minus_p    others/(others + e), which is 1 minus the match's probability, in z's dtype
+        lse            log2(others + e), in bits, in z's dtype
     """
     raise NotImplementedError  # about 5 lines
 

@@ -26,14 +26,14 @@ def gradient(
 ):
     """The products of G with the features, which are the features' gradients up to a factor.
 
-    rows: (M, D), columns: (N, D), of length 1; lse_*, one_minus_p_*: what `loss_from_sums` gave for all
-    M rows and N columns. The match of row i is column i + offset. G is made for `chunk` rows at a time.
-    Returns (g_rows (M, D), g_columns (N, D), unit) with unit * g_rows = G @ columns and
-    unit * g_columns = G.T @ rows, where
+    rows: (M, D), columns: (N, D), of length 1; lse_*, one_minus_p_*: what `loss_from_sums` returned
+    for all M rows and N columns. The match of row i is column i + offset. G is made for `chunk`
+    rows at a time. Returns (g_rows (M, D), g_columns (N, D), unit) with unit * g_rows = G @ columns
+    and unit * g_columns = G.T @ rows, where
 
         G[i, j] = d (N loss) / d logits[i, j] = (P_row[i, j] + P_col[i, j] - 2 [j matches i]) / 2
 
-    and at a match P_row - 1 is taken as -one_minus_p_row, so that nothing cancels.
+    At a match, -one_minus_p_row is used in the place of P_row - 1, so that no digits cancel.
     """
     raise NotImplementedError  # about 12 lines
 

@@ -12,11 +12,11 @@ ANSWER = "kernels.reference:normalize_backward"
 def normalize_backward(g, xhat, norm, factor, dtype):
     """Back through `normalize`. g, xhat: (M, D); norm: (M,) -> (dx (M, D) in dtype, row_dot (M,)).
 
-    g' = factor * g is the gradient of the loss with respect to xhat, and g may be overwritten. dx is the
-    gradient with respect to the features before `normalize`. Each row of dx is perpendicular to the
-    features of that row. row_dot = <xhat, g'>. The sum of row_dot
-    over all pictures (or over all captions) is the gradient of logit_scale, because the loss depends on
-    logit_scale and xhat only through the products exp(logit_scale) <xhat, yhat>.
+    g' = factor * g is the gradient of the loss with respect to xhat, and g may be overwritten. dx
+    is the gradient with respect to the features before `normalize`. Each row of dx is perpendicular
+    to the features of that row. row_dot = <xhat, g'>. The sum of row_dot over all pictures (or over
+    all captions) is the gradient of logit_scale, because the loss depends on logit_scale and xhat
+    only through the products exp(logit_scale) <xhat, yhat>.
     """
     raise NotImplementedError  # about 5 lines
 

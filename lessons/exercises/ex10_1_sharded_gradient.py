@@ -35,10 +35,10 @@ ANSWER = "kernels.contrastive:backward"
 
 
 def backward(upstream, saved, ops, collectives, dtypes, chunk):
-    """The gradients by image, text and logit_scale. upstream: 0-d; dtypes: of image and of text.
+    """The gradients of image, text and logit_scale. upstream: 0-d; dtypes: of image and of text.
 
-    The scale's gradient is the true one. Those of image and text, (M, E), are `world` times the
-    true ones, because DDP averages the gradients of parameters over ranks.
+    The gradient of logit_scale is the true one. The gradients of image and text, (M, E), are
+    `world` times the true ones, because DDP averages the gradients of parameters over ranks.
     """
     raise NotImplementedError  # about 10 lines
 

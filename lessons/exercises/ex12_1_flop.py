@@ -20,8 +20,9 @@ def flop_per_pair(config, length=None):
     """{'image', 'text', 'forward', 'backward', 'recompute'}: flop of one pair in both towers.
 
     config: a MODELS entry or model.config; length: tokens per text (None: the whole context).
-    recompute: what --grad-checkpointing computes again, at most: the forward pass without its first
-    product. (torch skips a block's last product as well: 0.68 of this for vit_l14 with torch 2.13.)
+    recompute: the most that --grad-checkpointing computes again, the forward pass without its first
+    product. torch 2.13 skips the last product of a block as well, and so computes 0.68 of this for
+    vit_l14.
     """
     raise NotImplementedError  # about 12 lines
 

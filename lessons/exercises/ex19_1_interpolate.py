@@ -15,11 +15,14 @@ ANSWER = "miniclip.weights.average:interpolate"
 
 
 def interpolate(start, tuned, alpha):
-    """The state dict (1 - alpha) * start + alpha * tuned of two of the same names and shapes.
+    """The state dict (1 - alpha) * start + alpha * tuned.
 
-    alpha from 0, exactly start, to 1, exactly tuned. Numbers on which the two agree stay exactly as
-    they are, for any alpha (a frozen tower). Whole numbers, which count batches, are not averaged:
-    they are those of the nearer one, tuned at 0.5. Neither argument is changed.
+    start, tuned: state dicts with the same names and shapes. They are not changed. alpha: 0 gives
+    exactly start, and 1 exactly tuned.
+
+    A number that is equal in both stays exactly as it is for any alpha, for example in a frozen
+    tower. Whole numbers, which count batches, are not averaged: they are those of start if alpha is
+    below 0.5, and those of tuned otherwise.
     """
     raise NotImplementedError  # about 6 lines
 

@@ -1,8 +1,9 @@
 """What Triton makes of lesson 07's product kernel, for a card that need not be there (lesson 10b).
 
-A process of its own compiles, because nothing compiles where Triton's interpreter was chosen. With
-Triton 3.9 a thread takes 106 registers on sm_90 and 146 on sm_80 for a tile of 128 x 128 and 8 warps.
-After the loop it executes 4 shuffles for sums of rows, and 192 for sums of columns.
+The kernel is compiled in a process of its own, because nothing compiles in a process that has
+chosen Triton's interpreter. With Triton 3.9, for a tile of 128 x 128 and 8 warps, a thread takes
+106 registers on sm_90 and 146 on sm_80. After the loop it executes 4 shuffles for sums of rows, and
+192 for sums of columns.
 """
 
 import json
@@ -39,7 +40,7 @@ def product_kernel(
 
 
 def report(arch, side, warps, sums="none"):
-    """What the compiler says of one job, as a dict (kernels/report/compiler.py:read)."""
+    """What the compiler says about one job, as a dict (kernels/report/compiler.py:read)."""
     from kernels.report.compiler import read
 
     types = dict(X="*fp16", Y="*fp16", OUT="*fp32", M="i32", N="i32", D="i32")
@@ -48,7 +49,8 @@ def report(arch, side, warps, sums="none"):
 
 
 def ask_compiler(jobs):
-    """[dict of numbers] for each job (arch, side of the tile, warps, what is summed or nothing)."""
+    """[dict of numbers], one for each job. A job is (arch, side of the tile, warps) or has a fourth
+    item, what is summed: "rows" or "columns"."""
     environment = dict(os.environ, TRITON_INTERPRET="0", PYTHONPATH=str(ROOT))
     command = [sys.executable, __file__, json.dumps(jobs)]
     return json.loads(subprocess.check_output(command, env=environment))

@@ -1,6 +1,7 @@
 """What ConVIRT does and CLIP leaves out: it takes one sentence of a caption, and changes the crops.
 
-Zhang et al. 2020, arXiv 2010.00747, for X-rays. `draw` and `crop` stand in the places of the loader's.
+ConVIRT is Zhang et al. 2020, arXiv 2010.00747, for X-rays. `draw` and `crop` replace the loader's
+functions of the same names.
 """
 
 import math
@@ -17,8 +18,8 @@ from miniclip.data.transforms import moved
 def sentences(caption: str) -> list[str]:
     """The sentences of a caption on one line, as `one_line` makes it: list of str.
 
-    A sentence ends with a full stop, ! or ? that white space or the end follows: "3.5 cm" is not
-    divided, "St. Lucia" is. Left out: abbreviations, other scripts' full stops.
+    A sentence ends with a full stop, ! or ? if white space or the end of the caption follows. So
+    "3.5 cm" is not divided, but "St. Lucia" is. Left out: abbreviations, other scripts' full stops.
     """
     return re.split("(?<=[.!?]) ", caption)
 
@@ -39,8 +40,8 @@ def crop(pairs, i, rng, image_size, scale, out=None):
     return square
 
 
-# flip: mirrored or not; turn: in radians; size: a factor; shift: (x, y), shares of the side; brightness,
-# contrast: factors; sigma: of the blur, in pixels of 224
+# flip: whether it is mirrored; turn: in radians; size: a factor; shift: (x, y), shares of the side;
+# brightness, contrast: factors; sigma: of the blur, in pixels of a picture that is 224 pixels wide
 UNCHANGED = dict(
     flip=False, turn=0.0, size=1.0, shift=(0.0, 0.0), brightness=1.0, contrast=1.0, sigma=0.0
 )
@@ -66,8 +67,8 @@ class Augmentation(namedtuple("Augmentation", UNCHANGED, defaults=UNCHANGED.valu
 def augment(image, how):
     """A square RGB image, changed as an Augmentation says, in the order of its fields.
 
-    What the turn or the shift uncovers is white. ConVIRT's pictures are 224 pixels wide: the sigma
-    of its blur is scaled to the side of this one.
+    What the turn or the shift uncovers is white. ConVIRT's pictures are 224 pixels wide, so the
+    sigma of its blur is scaled to the width of this one.
     """
     if how.flip:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)

@@ -4,12 +4,14 @@
     python lessons/studies/NAME.py --quick      the same with few steps, to try the command
     python lessons/studies/NAME.py --figures    no training: write the report from runs.jsonl
 
-A training is a dict of options. It runs in a process of its own with one thread, and as many run side
-by side as there are cores. When it ends, it becomes a line of runs.jsonl in the folder --results, with
-its settings, what it found, and the machine. A training whose settings are in the file is not repeated,
-so a study that was stopped goes on where it was. To repeat a committed study, name another folder.
+A training is a dict of options. It runs in a process of its own with one thread, and as many run
+side by side as there are cores. When a training ends, a line is added to runs.jsonl in the folder
+--results, with its settings, what it found, and the machine. A training whose settings are in the
+file is not repeated, so a study that was stopped goes on where it was. To repeat a committed study,
+name another folder.
 
-The library does not import the studies. sealed.py and questions.py need scipy, which the extra `eval` brings.
+The library does not import the studies. sealed.py and questions.py need scipy, which comes with the
+extra `eval`.
 """
 
 import contextlib
@@ -32,8 +34,10 @@ COUNT = number(int, low=1)
 OPTIONS = {
     "--figures": dict(action="store_true", help="no training: write the report from runs.jsonl"),
     "--quick": dict(nargs="?", const=10, type=COUNT, metavar="STEPS", help="few steps, as a trial"),
-    "--results": dict(type=path(), help="runs.jsonl and reports (the committed; quick: OUT/quick)"),
-    "--out": dict(type=path(), help="a folder for each training (runs/STUDY)"),
+    "--results": dict(
+        type=path(), help="runs.jsonl and reports (the committed ones; with --quick: OUT/quick)"
+    ),
+    "--out": dict(type=path(), help="has a folder for each training (runs/STUDY)"),
     "--jobs": dict(type=COUNT, default=os.cpu_count(), help="trainings at a time (one per core)"),
 }
 START = "spawn"  # how processes begin; tests choose "fork", which is faster
@@ -42,10 +46,14 @@ START = "spawn"  # how processes begin; tests choose "fork", which is faster
 def run(study=sys.modules["__main__"], argv=None):
     """The command of a study: train, then write the report.
 
-    study: the script itself, or a module with RESULTS, the folder of its committed results; OPTIONS, {option: how argparse
-    reads it}; plan(args) -> {part: [training]}, where a training may be in several parts;
-    settings(training) -> the dict that it is known by; work(training, folder) -> what it found, a dict
-    for JSON; and write_report({part: [(training, what it found)]}, args).
+    study: the script itself, or a module. It has
+
+        RESULTS                   the folder of its committed results
+        OPTIONS                   {option: how argparse reads it}
+        plan(args)                {part: [training]}; a training may be in several parts
+        settings(training)        the dict by which runs.jsonl identifies it
+        work(training, folder)    what it found, a dict for JSON
+        write_report({part: [(training, what it found)]}, args)
     """
 
     @command(Path(study.__file__).name)
@@ -63,19 +71,21 @@ def run(study=sys.modules["__main__"], argv=None):
 
 
 def key(settings):
-    """Settings as text, the same for those of a file and those in memory."""
+    """Settings as text, which is the same whether they are from a file or not."""
     return json.dumps(settings, sort_keys=True)
 
 
 def finished(file):
-    """What each training in a file of runs has found: {key of its settings: found}."""
+    """What each training in a file of runs has found: {key of its settings: what it found}."""
     lines = file.read_text().splitlines() if file.exists() else []
     return {key(line["run"]): line["found"] for line in map(json.loads, lines)}
 
 
 def conduct(study, parts, args):
-    """Do the trainings that runs.jsonl lacks: {part: [(training, what it found)]}. Raises UserError
-    where it lacks one and --figures was given."""
+    """Do the trainings that runs.jsonl lacks. Returns {part: [(training, what it found)]}.
+
+    Raises UserError if a training is missing and --figures was given.
+    """
     file = args.results / "runs.jsonl"
     known = finished(file)
     wanted = {key(study.settings(t)): t for trainings in parts.values() for t in trainings}
@@ -120,7 +130,7 @@ def train_all(study, trainings, file, args):
 
 
 def do(work, training, settings, folder):
-    """One training, in a process of its own; leaves its line of runs.jsonl in the folder."""
+    """Do one training, in a process of its own, and write its line of runs.jsonl to the folder."""
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "train.log", "a") as log, contextlib.redirect_stdout(log):

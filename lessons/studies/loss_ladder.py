@@ -2,13 +2,14 @@
 
     OMP_NUM_THREADS=1 python lessons/studies/loss_ladder.py
 
-This measures, and writes loss_ladder.json beside this file. Lessons 06, 08 and 09 show its "rows", which
-are whole losses. Each is measured in a process of its own: the resident memory above that of the inputs at
-its highest, and the processor's time, the least of ROUNDS x REPEATS. (Time during which other programs
-have the processor does not count, but they may still slow a run, and never make it faster.)
+The script measures, and writes loss_ladder.json beside this file. Lessons 06, 08 and 09 show its
+"rows", which are whole losses. Each loss is measured in a process of its own. Its memory is the
+peak of the resident memory above that of the inputs. Its time is the least processor time of ROUNDS
+x REPEATS runs. The least is taken because other programs may slow a run, but never make it faster.
 
-Lesson 07 shows "sums", the sums of the exponentials of similarities over rows and over columns, in plain
-torch, by torch.compile, and by kernels/reference.py. They take turns SUMS_ROUNDS times in one process.
+Lesson 07 shows "sums", the sums of the exponentials of similarities over rows and over columns.
+They are computed in plain torch, by torch.compile, and by kernels/reference.py, which take turns
+SUMS_ROUNDS times in one process.
 """
 
 import functools
@@ -36,7 +37,7 @@ SCALE_LOG2, SHIFT = torch.tensor(20.0), torch.tensor(0.0)
 
 
 def online_loss(image, text, logit_scale, rows=512):
-    """`clip_loss` with a running maximum, `rows` rows of the matrix at a time; autograd does the rest."""
+    """`clip_loss` with a running maximum, `rows` rows of the matrix at a time, and with autograd."""
     x, y = (torch.nn.functional.normalize(t, dim=1) for t in (image, text))
     highest, z, lse = torch.full((len(y),), LOWEST), torch.zeros(len(y)), 0.0
     for part in x.split(rows):
@@ -61,13 +62,13 @@ def unit_rows():
 
 
 def plain_sums(x, y):
-    """Row sums and column sums as one would write them."""
+    """Row sums and column sums, as one would write them in plain torch."""
     e = (SCALE_LOG2 * (x @ y.T) - SHIFT).exp2()
     return e.sum(1), e.sum(0)
 
 
 def sums_by_chunks(x, y):
-    """The library's; no column matches a row, so that none is left out."""
+    """The library's sums, with an offset at which no column matches a row, so none is left out."""
     chunk = reference.default_chunk(len(y), x.dtype)
     return reference.sums(x, y, SCALE_LOG2, SHIFT, len(y), chunk)
 
@@ -89,7 +90,10 @@ def peak_mib(name):
 
 
 def measure_sums():
-    """{name: {"mib", "ms", "faster": how many times, least, median and most of the rounds}} of SUMS."""
+    """{name: {"mib", "ms", "faster"}} of SUMS.
+
+    faster: how many times faster than plain torch, [least, median, most] of the rounds.
+    """
     torch.set_num_threads(THREADS)
     functions = {name: functools.partial(f, *unit_rows()) for name, f in SUMS.items()}
     seconds = take_turns(functions, SUMS_ROUNDS, time.process_time, warm_up=2)
@@ -106,7 +110,7 @@ def measure_sums():
 
 def main():
     rows = {name: {} for name in LOSSES}
-    for _ in range(ROUNDS):  # the losses take turns, so that other load on the machine meets all
+    for _ in range(ROUNDS):  # the losses take turns, so that other load on the machine slows all
         for name, loss in LOSSES.items():
             for what in ("loss", "with gradient"):
                 seconds, mib = fresh(measure, loss, N, D, REPEATS, 0, what == "with gradient")

@@ -2,8 +2,8 @@
 
     python lessons/studies/make_sample.py
 
-The icons are those of five development families under the MIT licence. Of the names that at least four
-of the five teams have, each team's first drawing is kept.
+The icons are from five development families, whose licence is MIT. If at least four of the five
+teams have a name, each team's first drawing of that name is kept.
 """
 
 import json

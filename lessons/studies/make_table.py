@@ -2,11 +2,12 @@
 
     python lessons/studies/make_table.py emoji-test.txt
 
-Unicode's emoji-test.txt (version 17.0; UTS #51) lists every emoji with its name, group and subgroup.
-Its fully-qualified rows outside the group Component are kept: 3,944. A fifth column is the hash of
-the picture that OpenMoji draws for the emoji. Two names with one hash are one picture, and the hash
-decides what is held out: see emoji.py. It is in the table, and not computed where a model is
-trained, because another renderer or version may round a pixel differently; a split must not change.
+Unicode's emoji-test.txt (version 17.0; UTS #51) lists every emoji with its name, group and
+subgroup. The fully-qualified rows outside the group Component are kept, 3,944 of them. A fifth
+column is the hash of the picture that OpenMoji draws for the emoji. Two names with the same hash
+have the same picture, and the hash decides what is held out (see emoji.py). It is in the table
+instead of being computed before each training, because another renderer or version may round a
+pixel differently, and a split must not change.
 """
 
 import hashlib

@@ -4,10 +4,12 @@
     python lessons/studies/objectives.py --out runs/words --resume
     python eval.py --checkpoint runs/words/checkpoint.pt --task zero_shot
 
-Pairs, vocabulary, picture tower and options are the same as in train.py, and a run leaves the same
-files, but no best.pt. --projection mlp puts a second linear layer behind a ReLU after each tower's
-projection; --augment convirt (with ConVIRT's --crop 0.6) and --one-sentence are what CLIP leaves out.
-Left out: several processes, micro-batches, torch.compile, and numbers on held-out pairs while training.
+Pairs, vocabulary, picture tower and options are the same as in train.py. A run leaves the same
+files, except for best.pt. --projection mlp adds a ReLU and a second linear layer after each tower's
+projection. --augment convirt (with ConVIRT's --crop 0.6) and --one-sentence are steps of ConVIRT
+that CLIP leaves out.
+Left out: several processes, micro-batches, torch.compile, and numbers on held-out pairs while
+training.
 """
 
 import math
@@ -61,7 +63,7 @@ class StudyConfig(Config):
 
 
 def new_model(config, pairs):
-    """(tokenizer, model) of a new run; the picture tower has the first weights of train.py's."""
+    """(tokenizer, model) of a new run. The picture tower starts with the weights that train.py has."""
     more = {"projection": "mlp"} if config.projection == "mlp" else {}
     tokenizer, model = train.new_model(config, pairs, **more)
     if config.objective == "ngrams":

@@ -2,10 +2,15 @@
 
     python lessons/studies/questions.py         no training; a few minutes on two cores
 
-Four questions are asked about the development families, which no model was trained on. Candidates: how
-far does the accuracy on known names fall from 100 to 30,000 names to choose from? Synonyms: is "dustbin"
-as good as "trash"? They were written by hand, into synonyms.txt. Styles: what does the word "filled" do
-in a prompt? One word: how far would one word of a new combination carry? harness.py has the options.
+Four questions are asked about the development families, which no model was trained on:
+
+- Candidates: how far does the accuracy on known names fall if there are 30,000 names to choose from
+  instead of 100?
+- Synonyms: is "dustbin" as good as "trash"? The synonyms were written by hand, into synonyms.txt.
+- Styles: what does the word "filled" do in a prompt?
+- One word: how often would a guess be right that knows only one word of a new combination?
+
+harness.py has the options.
 """
 
 import re
@@ -27,15 +32,15 @@ RESULTS, OPTIONS = "docs/icons/questions", {}
 CANDIDATES = 100, 300, 1_000, 3_000, 10_000, 30_000
 STYLES = {"filled": {"filled", "fill", "solid"}, "outline": {"outline", "outlined", "line"}}
 PROMPTS = "{}", "{} filled", "{} outline", "{} rounded"
-PART = 512  # pictures whose scores with all names of training are in memory
+PART = 512  # pictures at a time, because their scores with all names of training are in memory
 
 
 def plan(args):
-    """{the model: the one "training", which asks the questions}. --quick: of so many pictures."""
+    """{model: its only "training", which asks the questions}. --quick limits the number of pictures."""
     return {"web": [{"model": "web", "pictures": args.quick, "steps": 0}]}
 
 
-settings = dict  # a training is known by its options
+settings = dict  # runs.jsonl identifies a training by its options
 
 
 def synonyms():
@@ -46,8 +51,11 @@ def synonyms():
 
 
 def by_candidates(scores, pairs, indices):
-    """{number of candidates: top-1} of pictures with a known name, among their own names and wrong ones
-    drawn from all names of training: the mean over all possible draws."""
+    """{number of candidates: top-1} of pictures with a known name.
+
+    A picture's candidates are its own names and wrong names that are drawn from all names of
+    training. top-1 is the mean over all possible draws.
+    """
     names, better = sorted(pairs.trained_names), []
     for start in range(0, len(indices), PART):
         part, right = with_names(pairs, indices[start : start + PART], names)
@@ -55,15 +63,18 @@ def by_candidates(scores, pairs, indices):
         best = found.masked_fill(~right, -torch.inf).amax(1, keepdim=True)
         better.append((found > best).sum(1))
     better, wrong = torch.cat(better).numpy(), len(names) - 1
-    # how likely n - 1 of the wrong names hold none of those that a picture prefers
+    # the probability that n - 1 drawn wrong names hold none that the picture fits better than its
+    # own
     return {n: float(hypergeom.pmf(0, wrong, better, n - 1).mean()) for n in CANDIDATES}
 
 
 def by_synonyms(scores, known, listed):
-    """{"name": share, "synonym": share, "pairs": their number}: how often the pictures of a name get it, or
-    its synonym, before all other names of their family. A picture's own names and further words for the
-    same are no candidates; each pair of words counts the same. known: [(names, indices, right)]; listed:
-    see `synonyms`."""
+    """{"name": share, "synonym": share, "pairs": the number of pairs of a name and a synonym}.
+
+    The shares say how often a picture fits its name, or the synonym in place of the name, better
+    than all other names of its family. A picture's other names and the name's other synonyms are no
+    candidates. Each pair counts the same. known: [(names, indices, right)]; listed: see `synonyms`.
+    """
     shares = []
     for name, other, words in listed:
         hits = []
@@ -80,16 +91,16 @@ def by_synonyms(scores, known, listed):
 
 
 def by_styles(features, pairs, known):
-    """{style: {prompt: top-1}} of the pictures that a set declares to be of a style, among the known names
-    of their family; and "tells": how often a picture fits its name with this style better than with
-    the other one."""
+    """{style: {prompt: top-1}} of the pictures that a set declares to be of a style, among the
+    known names of their family. "tells" says how often a picture fits its name with this style
+    better than its name with the other style."""
     found = {}
     for style, words in STYLES.items():
         hits, tells = {prompt: [] for prompt in PROMPTS}, []
         other = next(prompt for prompt in STYLES if prompt != style)
         for names, indices, right in known:
             styles = [[{*style.split()} for _, _, style in pairs.owned[i]] for i in indices]
-            # those of which all sets that have them say so
+            # the pictures for which every set that has them declares this style
             rows = [k for k, of_sets in enumerate(styles) if all(words & own for own in of_sets)]
             own = [indices[k] for k in rows]
             if own:
@@ -104,8 +115,8 @@ def by_styles(features, pairs, known):
 
 
 def by_one_word(names):
-    """{"first", "last", "both": share}: how often a guess is right that knows the first or the last word of
-    each name, or both of them, among all names. It is right for one of the names that share what it knows."""
+    """{"first", "last", "both": share}: how often a guess is right if it knows the first word, the
+    last word, or both words of a name. It is right for one of all names that share these words."""
     parts = [name.split() for name in names]
     known = {"first": {own[0] for own in parts}, "last": {own[-1] for own in parts}}
     known["both"] = {(own[0], own[-1]) for own in parts}

@@ -3,13 +3,15 @@
     python lessons/studies/race.py --figures                         the reports, from runs.jsonl
     python lessons/studies/race.py --figures --ablation projection   or temperature, batch, lead, cap
 
-The trainings cannot be repeated: their pictures, thirteen icon sets in the format of fonts, are no longer
-read. What each training answered is in runs.jsonl. Each entry was trained with three seeds, about 50
-minutes on two cores for the race. Afterwards it named the pictures of two sites that it never saw, among
-100 fixed classes. Settings were chosen on these two sites. A point of a curve is a training of its own,
-because the learning rate falls to 0 at the end of a training only.
+The trainings cannot be repeated, because miniclip no longer reads their pictures, thirteen icon
+sets in the format of fonts. What each training answered is in runs.jsonl. Each entry was trained
+with three seeds; for the race this took about 50 minutes on two cores. Afterwards it named the
+pictures of two sites that it never saw, among 100 fixed classes. Settings were chosen on these two
+sites. Each point of a curve is a training of its own, because the learning rate only reaches 0 at
+the end of a training.
 
-All entries had the recipe of SETTINGS except for the learning rate, which was chosen for each (RATES).
+All entries had the recipe of SETTINGS except for the learning rate, which was chosen for each
+(RATES).
 Left out: choosing anything else for each objective. harness.py has the other options.
 Lesson: lessons/18_objectives.md.
 """
@@ -26,11 +28,15 @@ from miniclip.evaluation.report import writer
 SEEDS, BATCH = (0, 1, 2), 256
 POINTS = (100, 200, 400, 800)  # steps of a training: 25,600 to 204,800 pairs, 1 to 9 passes
 MODEL = "rn_icons_xs"
-# The best for zero-shot of the rates that were tried with a seed that is not in SEEDS; top-1 in
-# brackets. After 200 steps with 7e-4, 2e-3, 6e-3, 1.8e-2: contrastive (.08, .18, .11, .01),
-# contrastive_bow (-, .29, .35, .33), sigmoid (.08, .08, .03, -), bag_of_words (-, .14, .29, .28),
-# ngrams (-, .10, .19, .22). After 800 steps with 2e-3, 6e-3: captioning (.16, .31), masked_words
-# (.09, .08).
+# The rates with the best zero-shot top-1 among those that were tried, with a seed that is not in
+# SEEDS. The top-1 of all that were tried ("-": not tried):
+#
+#     after 200 steps    7e-4   2e-3   6e-3   1.8e-2    after 800 steps    2e-3   6e-3
+#     contrastive         .08    .18    .11      .01    captioning          .16    .31
+#     contrastive_bow       -    .29    .35      .33    masked_words        .09    .08
+#     sigmoid             .08    .08    .03        -
+#     bag_of_words          -    .14    .29      .28
+#     ngrams                -    .10    .19      .22
 RATES = {
     "contrastive": 2e-3,
     "contrastive_bow": 6e-3,
@@ -40,8 +46,8 @@ RATES = {
     "captioning": 6e-3,
     "masked_words": 2e-3,
 }
-# of all trainings: the sites that were tested on, the number of classes, the pairs per name and the least
-# pairs per word of curation, and the model with its recipe
+# The settings of all trainings. cap: of curation, the pairs per name and the least pairs per word;
+# settings: the model and its recipe.
 SETTINGS = {
     "held_out_sites": ["ionicons", "eva"],
     "classes": 100,
@@ -79,8 +85,8 @@ TITLES = {
     "lead": ("Contrastive against predicted words, by the batch", "section 2.3; figure 2"),
     "cap": ("With and without a cap of pairs a query", "section 2.2"),
 }
-BASE = "bag_of_words"  # what the others are compared with, as in figure 2
-DRAWS = 2_000
+BASE = "bag_of_words"  # the other objectives are compared with it, as in figure 2
+DRAWS = 2_000  # of the bootstrap
 RESULTS = "docs/objectives"
 OPTIONS = {
     "--ablation": dict(choices=[*TITLES][1:], default="race", help="instead of the race"),
@@ -136,33 +142,37 @@ def plan(args):
 
 
 def settings(options):
-    """What a training is known by in runs.jsonl."""
+    """The settings by which runs.jsonl identifies a training."""
     return SETTINGS | {"options": options}
 
 
 def rights(runs, test="race", scores="right"):
-    """Whether each picture was named rightly: (seeds, K) bool. runs: [(training, what it found)]."""
+    """Whether each picture was named rightly, (seeds, K) bool. runs: [(training, what it found)]."""
     return np.array([[c == "1" for c in found[test][scores]] for _, found in runs])
 
 
 def bootstrap(statistic, seeds, pictures):
-    """The 95 % interval of statistic(indices of seeds, of pictures), both drawn with replacement, in
-    each call the same ones: [low, high]."""
+    """The 95 % interval of statistic(indices of seeds, indices of pictures): [low, high].
+
+    The indices are drawn with replacement. Every call of `bootstrap` draws the same ones.
+    """
     rng = np.random.default_rng(0)
     draws = ((rng.integers(n, size=n) for n in (seeds, pictures)) for _ in range(DRAWS))
     return np.quantile([statistic(*drawn) for drawn in draws], (0.025, 0.975)).tolist()
 
 
 def difference(a, b):
-    """Mean of a minus b, with its interval: {'value', 'low', 'high'}. a, b: (seeds, K) bool, of the same
-    seeds and pictures."""
+    """The mean of a minus b, with its interval: {'value', 'low', 'high'}.
+
+    a, b: (seeds, K) bool, for the same seeds and pictures.
+    """
     gain = a.astype(float) - b
     low, high = bootstrap(lambda *drawn: gain[np.ix_(*drawn)].mean(), *gain.shape)
     return {"value": float(gain.mean()), "low": low, "high": high}
 
 
 def difference_cells(gain):
-    """A difference as the cells of a table."""
+    """A difference and its interval, as two cells of a table."""
     return f"{gain['value']:+.3f}", confidence.interval(gain["low"], gain["high"])
 
 
@@ -172,16 +182,18 @@ def spread(values):
 
 
 def times_fewer(pairs, accuracy, base):
-    """How many times fewer pairs a curve needs than the curve `base` for the last accuracy of the
-    worse of them; below 1: it needs more. All (points,)."""
+    """How many times fewer pairs a curve needs than the curve `base`, for the last accuracy of the
+    worse curve. Below 1 it needs more pairs. pairs, accuracy, base: (points,)."""
     if accuracy[-1] >= base[-1]:
         return pairs[-1] / reached(pairs, accuracy, base[-1])
     return reached(pairs, base, accuracy[-1]) / pairs[-1]
 
 
 def factor_interval(pairs, own, base):
-    """The interval of `times_fewer`: [low, high]. own, base: which answers of the two are right,
-    (points, seeds, K) of 0 and 1."""
+    """The interval of `times_fewer`: [low, high].
+
+    own, base: which answers are right, (points, seeds, K) of 0 and 1.
+    """
 
     def factor(seeds, pictures):
         curves = (x[:, seeds][:, :, pictures].mean((1, 2)) for x in (own, base))
@@ -191,14 +203,16 @@ def factor_interval(pairs, own, base):
 
 
 def by_points(runs):
-    """{pairs: runs of all seeds}, the fewest pairs first."""
+    """{number of pairs: the runs of all seeds}, the fewest pairs first."""
     pairs = [options["steps"] * options["batch_size"] for options, _ in runs]
     return {n: [run for run, own in zip(runs, pairs) if own == n] for n in sorted({*pairs})}
 
 
 def ms_per_pair(points):
-    """CPU milliseconds per pair, from the two longest trainings, so that what is done once does not
-    count."""
+    """CPU milliseconds per pair, from the difference between the two longest trainings.
+
+    In this difference the work that is done once per training cancels.
+    """
     (fewer, short), (more, long) = [*points.items()][-2:]
     before, after = (np.mean([found["cpu_s"] for _, found in runs]) for runs in (short, long))
     return 1e3 * (after - before) / (more - fewer)
@@ -273,11 +287,13 @@ def race(report, found):
     )
     most = pairs[-1] / pairs[0]
     report.say(
-        "The difference is at the most pairs. Times fewer pairs: for the last accuracy of the worse "
-        "of the two, read between the points along the logarithm of pairs; below 1 it needs more. "
-        f"The points bound it: {most:g} means that or more, {1 / most:g} that or less. "
-        "CPU time is that of bag-of-words prediction = 1. Centred scores: each name's mean score over "
-        "the test pictures is subtracted, so that frequent names have no advantage."
+        "The difference is taken at the most pairs. Times fewer pairs: how many times fewer pairs an "
+        "objective needs than bag-of-words prediction, for the last accuracy of the worse of the two. "
+        "Between the points it is read along the logarithm of pairs. Below 1 an objective needs more "
+        f"pairs. The points bound it: {most:g} means {most:g} or more, and {1 / most:g} means "
+        f"{1 / most:g} or less. The CPU time of bag-of-words prediction is 1. Centred scores: each "
+        "name's mean score over the test pictures is subtracted, so that frequent names have no "
+        "advantage."
     )
     bands = {n: (pairs, x.mean(1), x.min(1), x.max(1)) for n, x in accuracy.items()}  # of the seeds
     report.figure(
@@ -291,9 +307,12 @@ def race(report, found):
 
 
 def groups(part, found):
-    """{entry: {group of test pictures: rights (seeds, K)}}. For the cap: all names, then those that
-    every entry trained on, by whether the first entry has fewer pictures of them than the last,
-    which has no cap."""
+    """{entry: {group of test pictures: rights (seeds, K)}}.
+
+    For the cap there are four groups: pictures with any name, and those whose name every entry
+    trained on. The latter are also divided by whether the first entry has fewer pictures of the
+    name than the last entry, which has no cap.
+    """
     if part != "cap":
         return {entry: {"top-1": rights(runs)} for entry, runs in found.items()}
     known = np.array([runs[0][1]["all names"]["known"] for runs in found.values()])

@@ -1,8 +1,11 @@
-"""The file that the package brings of a trained model: python lessons/studies/release.py RUN FILE
+"""Make the file of a trained model that comes with the package:
 
-It is a checkpoint without the optimizer, its matrices and convolutions in 16 bits: 2 bytes a parameter.
-What has one dimension (biases, gains, the averages of batch norm, whose variances may lie below the
-least normal float16, 6e-5) stays in 32. The card says how the model was made.
+    python lessons/studies/release.py RUN FILE
+
+It is a checkpoint without the optimizer. Matrices and convolutions are in 16 bits, 2 bytes per
+parameter. Tensors with one dimension stay in 32 bits: biases, gains, and the averages of batch
+norms, whose variances may be below the least normal float16, 6e-5. The card in the file says how
+the model was made.
 """
 
 import json
@@ -27,8 +30,11 @@ KEPT = "config tokenizer options step pairs packages".split()  # of its checkpoi
 def release(run, file, overwrite=False):
     """Write the model of the folder of a finished run to `file`; returns its card, a dict.
 
-    overwrite: replace a file that miniclip did not write. Raises UserError when there is no
-    checkpoint, or no results.json beside it because the run has not ended, or the file cannot be written.
+    overwrite: replace a file that miniclip did not write. Raises UserError
+
+    - if there is no checkpoint;
+    - if no results.json is beside it, because the run has not ended;
+    - if the file cannot be written, or 16 bits cannot hold the weights.
     """
     check_output(file, reading.by_miniclip, overwrite)
     state = checkpoint.load(Path(run) / "checkpoint.pt", ("model", "config", "tokenizer"))

@@ -2,9 +2,10 @@
 
     python lessons/studies/scaling.py      about an hour on two cores
 
-Four model sizes on all pictures, and one size on four numbers of pictures, all for the same number of
-steps, with three seeds at both ends. The error is measured on the development families: on known names,
-and on new combinations of known words. harness.py has the options. Left out: learning rates for each size.
+Four sizes of the model are trained on all pictures, and one size on four numbers of pictures. All
+are trained for the same number of steps, and the smallest and the largest with three seeds. The
+error is measured on the development families: on known names, and on new combinations of known
+words. harness.py has the options. Left out: learning rates for each size.
 """
 
 import json
@@ -28,7 +29,7 @@ from miniclip.weights import load
 MODELS["rn_icons_s"] = MODELS["rn_icons"] | dict(vision_width=16, text_width=80)
 MODELS["rn_icons_l"] = MODELS["rn_icons"] | dict(vision_width=36, text_width=192)
 SIZES = ("rn_icons_xs", "rn_icons_s", "rn_icons", "rn_icons_l")
-SMALL = "rn_icons_s"  # where the pictures vary, to save time
+SMALL = "rn_icons_s"  # the model for which the number of pictures varies; a small one saves time
 PICTURES = (2_500, 10_000, 40_000, None)  # None: all
 SEEDS, STEPS = (0, 1, 2), 800
 QUESTIONS = ("known", "combinations")
@@ -37,7 +38,7 @@ RESULTS, OPTIONS = "docs/icons/scaling", {}
 
 
 def plan(args):
-    """{what grows: the trainings}, those of the least first."""
+    """{what grows: the trainings}, the smallest first."""
     grows = {
         "Tflop": [{"model": model, "pairs": None} for model in SIZES],
         "pictures": [{"model": SMALL, "pairs": pairs} for pairs in PICTURES],
@@ -53,7 +54,7 @@ def plan(args):
 
 
 def settings(given):
-    """What a training is known by in runs.jsonl: its options, its model's numbers and its recipe."""
+    """The settings by which runs.jsonl identifies a training: options, model and recipe."""
     return given | {"settings": MODELS[given["model"]] | recipe(given["model"])}
 
 
@@ -79,15 +80,21 @@ def work(given, folder):
 
 
 def power_law(x, error):
-    """Fit error = scale x^slope by least squares in logarithms, as figure 9 does: (slope, scale,
-    residuals of the natural logarithm of the error, (m,)). x, error: (m,) above 0."""
+    """Fit error = scale x^slope by least squares in logarithms, as figure 9 does.
+
+    x, error: (m,), above 0. Returns (slope, scale, residuals), where the residuals (m,) are those
+    of the natural logarithm of the error.
+    """
     x, error = np.log(x), np.log(error)
     slope, intercept = np.polyfit(x, error, 1)
     return float(slope), float(np.exp(intercept)), error - (intercept + slope * x)
 
 
 def errors(runs, axis, question):
-    """{what grows: errors of its seeds}; an error is 1 minus the mean over families of macro accuracy."""
+    """{size: errors of its seeds}. axis: what grows, "Tflop" or "pictures".
+
+    An error is 1 minus the mean over families of the accuracy in which each name counts the same.
+    """
     found = {}
     for _, own in runs:
         error = 1 - (mean(own["families"].values(), question, "macro") or 0.0)

@@ -1,13 +1,14 @@
-"""Whether words carry over to new names, asked of families that nobody had looked at (CLIP, section 3.1).
+"""Do words carry over to new names, in families that nobody had looked at (CLIP, section 3.1)?
 
     python lessons/studies/sealed.py            after words.py, whose trained models it tests; half an hour
 
-Families under seal were drawn by a rule before any model was trained, and this is the only file that
-opens the seal. What is asked, and what would be a success, was written down before: docs/icons.md. The
-answer is the accuracy on new combinations of known words, in which each name counts the same, averaged
-over families. CANDIDATE is the text side that was chosen on the development families. harness.py has
-the options.
-Left out of the test: pictures that equal a training picture. Results are also given without near copies.
+The families under seal were drawn by a rule before any model was trained, and this is the only file
+that opens the seal. The question, and what would count as a success, were written down before, in
+docs/icons.md. The answer is the accuracy on new combinations of known words. Each name counts the
+same, and the accuracy is averaged over families. CANDIDATE is the text side that was chosen on the
+development families. harness.py has the options.
+Left out of the test: pictures that equal a training picture. Results are also given without near
+copies.
 """
 
 from pathlib import Path
@@ -40,9 +41,11 @@ def plan(args):
 
 
 def opened(pairs):
-    """The icons with their seal open, as other pairs. Their split heldout_site has the pictures of the
-    sealed families that no training picture equals; heldout_names those of training families with a
-    combination under seal. The split train is that of `pairs`, Icons."""
+    """The pairs with the seal open. pairs: Icons, whose split `train` is kept.
+
+    The split heldout_site has the pictures of the sealed families that equal no training picture.
+    The split heldout_names has the pictures of training families with a combination under seal.
+    """
     owned, inks = pictures(under_seal=True)
     trained = {coarse(pairs.inks[i]) for i in pairs.splits["train"]}
     new = [k for k, ink in enumerate(inks) if coarse(ink) not in trained]
@@ -55,8 +58,10 @@ def opened(pairs):
 
 
 def among_relatives(scores, pairs):
-    """Scores in which only names that share a word with the right one can be the answer, so that one
-    word of a combination is not enough."""
+    """Scores with which only names that share a word with the right name can be the answer.
+
+    So it is not enough to know one word of a combination.
+    """
 
     def masked(indices, names):
         parts = [{*name.split()} for name in names]
@@ -68,8 +73,13 @@ def among_relatives(scores, pairs):
 
 
 def work(given, folder):
-    """Test a model of words.py on the sealed families: {"all": zero_shot, "far": the same without near
-    copies, "relatives": among names that share a word, "training families": the combinations under seal}."""
+    """Test a model of words.py on the sealed families. Returns a dict:
+
+    all                  what zero_shot found
+    far                  what it found without near copies
+    relatives            what it found among names that share a word with the right one
+    training families    the combinations under seal, in pictures of training families
+    """
     pairs = opened(Icons())
     kept = folder.parent.with_name(Path(words.RESULTS).name) / folder.name
     kept.mkdir(parents=True, exist_ok=True)
@@ -89,8 +99,10 @@ def work(given, folder):
 
 
 def macro(runs, question, among="all"):
-    """The accuracy of each family, in which names count the same, as a mean over seeds: {family: it}.
-    runs: [(training, found)]. Families that cannot be asked are left out."""
+    """{family: its accuracy, in which each name counts the same, as a mean over seeds}.
+
+    runs: [(training, found)]. Families without an answer to the question are left out.
+    """
     families = [own[among] for _, own in runs]
     asked = [family for family in SEALED if question in families[0].get(family, {})]
     return {f: float(np.mean([own[f][question]["macro"] for own in families])) for f in asked}
@@ -102,9 +114,12 @@ def over_families(runs, question, among="all"):
 
 
 def difference(first, second):
-    """What families say about first minus second, both {family: accuracy}: the mean, its interval by a
-    bootstrap over families, in how many families first is ahead, and the exact two-sided p of Wilcoxon's
-    signed-rank test."""
+    """Compare two arms over families. first, second: {family: accuracy}. Returns a dict:
+
+    value, low, high    the mean of first minus second; its interval, by a bootstrap over families
+    ahead               in how many families first is ahead
+    p                   the exact two-sided p of Wilcoxon's signed-rank test
+    """
     gains = np.array([first[family] - second[family] for family in first])
     draws = np.random.default_rng(0).integers(len(gains), size=(DRAWS, len(gains)))
     low, high = np.quantile(gains[draws].mean(1), (0.025, 0.975))
@@ -132,10 +147,12 @@ def write_report(found, args):
         sorted(rows, key=lambda row: row[1], reverse=True),
     )
     report.say(
-        "Accuracies in which each name counts the same, averaged over the sealed families and three seeds (HOG has none). "
-        "Known: names that training captions have. Site: all names of a family. Combinations: new names "
-        "of known words, among all such names of the family; far: without near copies of training pictures; "
-        "relatives: among names that share a word with the right one. The last column is about pictures of training families with a combination under seal."
+        "Accuracies in which each name counts the same, averaged over the sealed families and three "
+        "seeds (HOG has no seeds). Known: names that training captions have. Site: all names of a "
+        "family. Combinations: new names of known words, among all such names of the family. Far: "
+        "combinations, without near copies of training pictures. Relatives: combinations, among names "
+        "that share a word with the right one. The last column is about pictures of training families "
+        "whose combination is under seal."
     )
     report.section("What was written down before", "section 3.1")
     rows, holds = [], {}
@@ -153,8 +170,8 @@ def write_report(found, args):
         "does not hold": True,
     }
     report.say(
-        "The gain is the mean over families of the difference on new combinations; its interval is a bootstrap "
-        "over families, p is Wilcoxon's. The claim that words carry over to new names "
+        "The gain is the mean over families of the difference on new combinations. Its interval is by "
+        "a bootstrap over families, and p is Wilcoxon's. The claim that words carry over to new names "
         f"{next(words for words, true in verdict.items() if true)}."
     )
     axes = dict(xlabel="share of names", xlim=(0, 1))

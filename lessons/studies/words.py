@@ -1,12 +1,15 @@
-"""What the text side of a small CLIP should be, and what language is worth (CLIP, sections 2.3 and 3.1).
+"""Which text side a small CLIP should have, and what language is worth (CLIP, sections 2.3, 3.1).
 
     python lessons/studies/words.py            about an hour and a half on two cores
 
-Captions of icons are names of two or three words. The first part changes one thing at a time
-about the text tower, the loss or the pairs of a batch. The second part sets CLIP beside what needs no
-language model: a softmax over names, a table with one vector per name, a softmax over words, a bag of
-words, and the nearest training picture by its edges. Picture tower, pictures, augmentation, optimizer, schedule and number of steps are the same for all.
-The tests are the development families; nothing under seal is looked at. harness.py has the options.
+Captions of icons are names of two or three words. The first part changes one thing at a time about
+the text tower, the loss or the pairs of a batch. The second part compares CLIP with what needs no
+language model: a softmax over names, a table with one vector per name, a softmax over words, a bag
+of words, and the nearest training picture by its edges.
+
+The picture tower, the pictures, the augmentation, the optimizer, the schedule and the number of
+steps are always the same. The tests are the development families; nothing under seal is looked at.
+harness.py has the options.
 Left out: combinations of two changes, and learning rates for the picture tower.
 """
 
@@ -38,12 +41,17 @@ from miniclip.zeroshot import encode_texts
 
 RESULTS, OPTIONS = "docs/icons/words", {}
 MODEL, STEPS, BATCH, VOCABULARY, CONTEXT = "rn_icons", 1200, 512, 16_384, 24
-# what an arm may change. pooling: how the feature of a text is read. std: of the word vectors at the
-# start. names: unique or repeated in a batch; or rare, unique and with frequent names drawn less often.
-# loss: CLIP's; UniCL's, in which all pictures of a name are right for it; to predict the caption's tokens;
-# both, CLIP's and to predict; or none, for what is not trained. tokens: what has
-# a vector, pieces of words or names; or pieces of another name. rate: of the text tower, in learning rates
-# of the picture tower
+# What an arm, which is one row of the tables, may change:
+#
+#     pooling    a text's feature is read at the "end" token, from a "bag", or is the "sum" of both
+#     std        of the word vectors at the start
+#     names      in a batch: "unique", "repeated", or "rare" (unique, and frequent names are drawn
+#                less often)
+#     loss       "clip"; "unicl", in which all pictures of a name are right for it; "predict" the
+#                tokens of the caption; "both" (clip and predict); "none", for what is not trained
+#     tokens     what has a vector: "pieces" of words, whole "names", or "exchanged", the pieces of
+#                another name
+#     rate       the learning rate of the text tower, as a multiple of the picture tower's
 BASE = dict(pooling="end", std=0.02, names="unique", loss="clip", tokens="pieces", rate=1.0)
 BAG = {"pooling": "bag"}
 CHANGES = {
@@ -67,13 +75,13 @@ BASELINES = {
 }
 ARMS = CHANGES | BASELINES
 COMPARED = ["CLIP: the end token", "a bag of words", *BASELINES]
-# what cannot answer with a name that training lacks
+# the arms that cannot answer with a name that training lacks
 CLOSED = "a bag, names exchanged", "a softmax over names"
 SEEDS = 0, 1, 2
 
 
 class TextSide(CLIP):
-    """rn_icons whose text feature is read as how["pooling"] says: end, bag or sum. how: an arm's choices."""
+    """rn_icons with the text feature that how["pooling"] names. how: an arm's choices (see BASE)."""
 
     def __init__(self, how, vocab_size):
         super().__init__(**MODELS[MODEL], vocab_size=vocab_size)
@@ -105,8 +113,10 @@ class TextSide(CLIP):
 
     @torch.inference_mode()
     def name_scores(self, images, tokenizer, names, templates):
-        """The mean log-probability of a name's tokens, from encode_image's features: (K, names); -inf
-        where the softmax over names lacks the name."""
+        """The mean log-probability of each name's tokens, from encode_image's features: (K, names).
+
+        It is -inf if the softmax over names lacks the name.
+        """
         known = getattr(tokenizer, "number", names)
         column = [k for k, name in enumerate(names) if name in known]
         found = torch.full((len(images), len(names)), -torch.inf)
@@ -121,7 +131,7 @@ class TextSide(CLIP):
 
 
 def beginning(caption, names):
-    """The longest beginning of a caption that is one of the names: a style behind it is not read."""
+    """The longest beginning of a caption that is one of the names. A style behind it is cut off."""
     words = caption.split(" ")
     while words and " ".join(words) not in names:
         words.pop()
@@ -129,7 +139,7 @@ def beginning(caption, names):
 
 
 class Names:
-    """A tokenizer whose tokens are whole names. A style behind a name is not read."""
+    """A tokenizer whose tokens are whole names. It does not read a style behind a name."""
 
     def __init__(self, names):
         self.number = {name: k for k, name in enumerate(sorted(names))}
@@ -143,8 +153,8 @@ class Names:
 
 
 class Exchanged:
-    """A tokenizer that reads the words of another training name in place of a name's own, always the
-    same one, so that names that share a word mean nothing alike."""
+    """A tokenizer that replaces each training name with another one, always the same one. So names
+    that share a word no longer have anything else in common."""
 
     def __init__(self, tokenizer, names):
         names = sorted(names)
@@ -163,29 +173,29 @@ def plan(args):
 
 
 def trainings(arm, args):
-    """Of an arm: one for a change, and for what is not trained; three for what is compared."""
+    """The trainings of an arm: three if it is compared and trained, otherwise one."""
     trained = (BASE | ARMS[arm])["loss"] != "none"
     seeds = SEEDS if arm in COMPARED and trained else SEEDS[:1]
     return [{"arm": arm, "steps": args.quick or STEPS, "seed": seed} for seed in seeds]
 
 
 def settings(given):
-    """What a training is known by in runs.jsonl."""
+    """The settings by which runs.jsonl identifies a training."""
     used = ("lr", "weight_decay", "beta2", "eps", "warmup", "clip_grad")
     numbers = MODELS[MODEL] | {key: recipe(MODEL)[key] for key in used}
     return given | {"changes": BASE | ARMS[given["arm"]], "settings": numbers}
 
 
 def word_loss(model, image, tokens):
-    """Cross-entropy of a softmax over tokens, of which the caption's are right, each as likely."""
+    """Cross-entropy of a softmax over tokens, with the caption's tokens right and equally likely."""
     target = is_word(tokens)
     found = model.predicted(image).gather(1, tokens) * target
     return -(found.sum(1) / target.sum(1).clamp(min=1)).mean()
 
 
 def unicl_loss(image, text, logit_scale, tokens):
-    """CLIP's loss where texts repeat: all pictures of a text are right for it, each as likely (UniCL,
-    Yang et al. 2022). It has the whole matrix in memory."""
+    """CLIP's loss for batches in which texts repeat: all pictures of a text are right for it, and
+    equally likely (UniCL, Yang et al. 2022). The whole matrix is in memory."""
     same = (tokens[:, None] == tokens).all(2)
     right = same / same.sum(1, keepdim=True)
     logits = logit_scale.exp() * F.normalize(image, dim=1) @ F.normalize(text, dim=1).T
@@ -193,8 +203,11 @@ def unicl_loss(image, text, logit_scale, tokens):
 
 
 def drawn_rarely(pairs, seed):
-    """The training pictures that as many draws find, when one of n pictures of a name is drawn with the
-    weight 1 / sqrt(n): fewer pictures of frequent names."""
+    """Draw as many training pictures as there are, with replacement, and return the different ones.
+
+    A picture whose name has n pictures is drawn with the weight 1 / sqrt(n), so there are fewer
+    pictures of frequent names.
+    """
     train = pairs.splits["train"]
     firsts = [pairs.names(i)[0] for i in train]
     counts = Counter(firsts)
@@ -212,7 +225,8 @@ def make_tokenizer(pairs, kind, seed):
 
 
 def trained(given, folder, pairs):
-    """(model, tokenizer, its cost) of a training, which is done once: its weights are kept in the folder."""
+    """(model, tokenizer, cost) of a training. Its weights are kept in the folder, and read the next
+    time."""
     how, seed, began = BASE | ARMS[given["arm"]], given["seed"], time.monotonic()
     if how["loss"] == "none":
         return None, None, {"parameters": 0, "seconds": 0.0}
@@ -231,7 +245,7 @@ def trained(given, folder, pairs):
 
 
 def groups(model, rate, weight_decay):
-    """AdamW's groups of the picture tower, whose rate is 1, and those of all other parameters."""
+    """AdamW's groups: first the picture tower's, whose rate is 1, then those of all other weights."""
     others = nn.ParameterList(
         p for name, p in model.named_parameters() if not name.startswith("visual.")
     )
@@ -288,8 +302,11 @@ def grouped(pairs):
 
 @torch.inference_mode()
 def table_scores(model, tokenizer, pairs):
-    """The scores of a table of names: cosines with its rows. A name that has none gets the sum, over
-    its words, of the mean of the rows whose name has the word."""
+    """The scores of a table of names: the cosines with its rows.
+
+    A name without a row gets the sum of one vector per word: the mean of the rows of all names that
+    have the word.
+    """
     known = [*tokenizer.number]
     rows = encode_texts(model, tokenizer, known)
     sharing = grouped((word, k) for k, name in enumerate(known) for word in name.split())
@@ -311,7 +328,8 @@ def table_scores(model, tokenizer, pairs):
 def hog(inks):
     """Histograms of oriented gradients (Dalal and Triggs 2005): (n, 32, 32) uint8 -> (n, 324) fp32.
 
-    Nine directions without a sign, cells of 8 pixels, blocks of 2 x 2 cells as unit vectors.
+    There are nine directions without a sign, cells of 8 x 8 pixels, and blocks of 2 x 2 cells, each
+    of which is scaled to length 1.
     """
     down, right = np.gradient(inks.astype(np.float32), axis=(1, 2))
     direction = np.floor(np.arctan2(down, right) % np.pi / np.pi * 9).astype(int).clip(max=8)
@@ -323,9 +341,12 @@ def hog(inks):
 
 
 def hog_scores(pairs):
-    """The scores of the nearest training picture by HOG: of a name that training has, the cosine to the
-    nearest picture with this name; of another, the mean over its words of the cosine to the nearest
-    picture whose name has the word."""
+    """The scores of the nearest training picture by HOG.
+
+    The score of a name that training has is the cosine to the nearest picture with this name. For
+    any other name, the cosine to the nearest picture whose name has the word is averaged over its
+    words.
+    """
     train = pairs.splits["train"]
     starts = range(0, len(train), 4096)
     known = torch.cat([hog(pairs.inks[train[k : k + 4096]]) for k in starts])
@@ -352,7 +373,7 @@ def hog_scores(pairs):
 
 
 def scores_for(arm, model, tokenizer, pairs):
-    """The function that families.zero_shot takes, of an arm."""
+    """The function of an arm that families.zero_shot takes."""
     how = BASE | ARMS[arm]
     if how["loss"] == "none":
         return hog_scores(pairs)
@@ -373,7 +394,7 @@ def work(given, folder):
 
 
 def table(report, arms, found, seeds):
-    """A table of arms, those that are best on known names first: means over the first so many seeds.
+    """A table of arms, the best on known names first, with means over the first `seeds` seeds.
     found: {arm: [(training, found)]}."""
     rows = []
     for arm in arms:
@@ -413,9 +434,9 @@ def write_report(found, args):
     table(report, COMPARED, found, seeds=len(SEEDS))
     report.say(
         "Means of three seeds. HOG: each picture gets the name of the training picture whose histograms of "
-        "oriented gradients are most similar; nothing is trained. To a name that training lacks, HOG gives the "
-        "mean, over the words of the name, of the cosine to the nearest picture that has the word; a table of "
-        "names answers with the sum, over the words, of the mean of the rows that share the word; and a "
+        "oriented gradients are most similar; nothing is trained. For a name that training lacks, HOG "
+        "takes the cosine to the nearest picture of each word, and averages these cosines. A table of "
+        "names takes the mean of all rows that share a word, and adds up these means over the words. A "
         "softmax over names cannot answer."
     )
     report.write()

@@ -3,9 +3,10 @@
     python -m miniclip.benchmarks loader
 
 Two ways to load the same shards take turns: ours, and webdataset's stream with torchvision's
-transforms, set up as open_clip does. Both give normalized batches of random crops of S x S pixels,
+transforms, set up as in open_clip. Both give normalized batches of random crops of S x S pixels,
 with their captions, in one process. Times are CPU times, so that other work on the machine hardly
-counts. The command makes the shards: noise as detailed as photographs, as JPEGs of 256 to 512 pixels. Left out: worker processes, disks and networks.
+counts. The command makes the shards itself. They hold JPEGs of noise that is as detailed as
+photographs, with short sides of 256 to 512 pixels. Left out: worker processes, disks and networks.
 """
 
 import io
@@ -34,14 +35,14 @@ PAIRS = 1024  # in a round
 
 
 def photograph(rng: np.random.Generator, side: int) -> Image.Image:
-    """A picture of noise, stronger where it is coarser as in photographs: PIL RGB.
+    """A picture of noise, PIL RGB. As in photographs, its coarse structures are stronger.
 
-    side: its short side in pixels; the long one is 4/3 of it. As a JPEG it is 42 kB at 384 pixels
-    and quality 90, between scikit-learn's two photographs, 36 and 67 kB.
+    side: the short side in pixels; the long one is 4/3 of it. With a side of 384 pixels it is a
+    JPEG of 42 kB at quality 90. scikit-learn's two photographs have 36 and 67 kB.
     """
     width, height = side * 4 // 3, side
     total = np.full((height, width, 3), 128, np.float32)
-    # octave by octave; grey and colour, of which photographs have less
+    # octave by octave: grey noise, and less noise in colour, because photographs have less colour
     for cells in (2**octave for octave in range(1, side.bit_length())):
         grain = rng.normal(0, 60, (cells, cells, 1)) + rng.normal(0, 25, (cells, cells, 3))
         grain = Image.fromarray(np.clip(128 + grain * cells**-0.5, 0, 255).astype(np.uint8))
@@ -51,7 +52,7 @@ def photograph(rng: np.random.Generator, side: int) -> Image.Image:
 
 
 def make_shards(folder: str) -> None:
-    """PAIRS JPEGs of photograph, short sides from 256 to 512 pixels, 500 in a shard, with captions."""
+    """Write PAIRS JPEGs of `photograph` with captions, 500 in a shard, short sides 256 to 512."""
     from webdataset import ShardWriter
 
     rng = np.random.default_rng(0)
@@ -94,7 +95,7 @@ def theirs(source: str, size: int) -> Iterator[tuple]:
 
 
 def load(way: Callable, source: str, size: int) -> None:
-    """Take PAIRS pairs from a way to load, `ours` or `theirs`."""
+    """Take PAIRS pairs. way: `ours` or `theirs`."""
     for _ in islice(way(source, size), PAIRS // BATCH):
         pass
 

@@ -1,7 +1,8 @@
 """Time several functions turn by turn in one process, and compare them with the first.
 
-Because they take turns, other work on the machine slows all of them alike. A ratio is taken within one
-round. The table shows the median of the rounds, and the range from the lowest to the highest.
+Because they take turns, other work on the machine slows all of them alike. A ratio compares two
+times of the same round. The table shows the median of the rounds, and the range from the lowest to
+the highest.
 """
 
 import gc
@@ -13,7 +14,7 @@ from kernels.table import table
 from miniclip.common import number
 
 COUNT = number(int, low=1, high=10**6)
-ROUNDS = {"--rounds": dict(type=COUNT, default=5, help="timings of each (5)")}
+ROUNDS = {"--rounds": dict(type=COUNT, default=5, help="how often each is timed (5)")}
 
 
 def take_turns(
@@ -25,8 +26,8 @@ def take_turns(
     """{name: [seconds of each round]}. functions: {name: f()}, called one after the other.
 
     warm_up more rounds come first and are not counted. clock: a function that returns seconds.
-    Python's garbage collector runs between the calls and not during one (timeit turns it off), because it
-    would otherwise slow one of them by chance.
+    Python's garbage collector runs between the calls. During a call it would slow that call by
+    chance, so timeit turns it off.
     """
     seconds = {name: [] for name in functions}
     for _ in range(rounds + warm_up):
@@ -45,8 +46,8 @@ def compare(
     """A table with a row for each function of each measurement: its median and range, and the ratio
     to the first function, which is ours.
 
-    measurements: (what, result of take_turns) one after the other, `head` their column's name;
-    convert: seconds -> the unit.
+    measurements: pairs of what was measured, for the first column, and the result of take_turns;
+    head: the title of the first column; convert: seconds -> the unit.
     """
     rows = []
     for what, seconds in measurements:
@@ -60,6 +61,6 @@ def compare(
 
 
 def spread(values: list[float], form: str) -> tuple[str, str]:
-    """The median of some numbers, and the text "lowest to highest", both in a format such as ".2f"."""
+    """The median of numbers, and the text "lowest to highest", both in a format such as ".2f"."""
     low, middle, high = (format(f(values), form) for f in (min, statistics.median, max))
     return middle, f"{low} to {high}"

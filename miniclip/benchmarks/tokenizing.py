@@ -2,11 +2,11 @@
 
     python -m miniclip.benchmarks tokenizer
 
-All of them read the released vocabulary on one thread, and their ids of the first round must agree. Each round has new
-captions, the same for every tokenizer, so caches are warm for common words and cold for rare ones, as
-they are in training. The captions are made up from the vocabulary's own words, drawn by Zipf's law
-(the k-th most frequent word comes up in proportion to 1/k), with some invented words, numbers and
-commas. Left out: captions of your own.
+All of them use the released vocabulary and one thread. In the first round they must give the same
+ids. Each round has new captions, which are the same for every tokenizer. So caches are warm for
+common words and cold for rare ones, as they are in training. The captions are made of words of the
+vocabulary, drawn by Zipf's law (the k-th most frequent word comes up in proportion to 1/k), with
+some invented words, numbers and commas. Left out: captions of your own.
 """
 
 import json
@@ -45,7 +45,7 @@ def captions(tokenizer: Tokenizer, n: int, seed: int) -> list[str]:
 
 
 def huggingface(tokenizer: Tokenizer) -> Callable:
-    """The `tokenizers` library on the same merges, put together the way CLIP's fast one is."""
+    """The `tokenizers` library with the same merges, set up as transformers' fast one for CLIP."""
     import tokenizers
     from tokenizers import Regex, models, normalizers, pre_tokenizers
 
@@ -62,7 +62,7 @@ def huggingface(tokenizer: Tokenizer) -> Callable:
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
-    # the batch without offsets into the text, which are not needed here, is a little faster
+    # encode_batch_fast leaves out offsets into the text, which are not needed here
     return lambda texts: [encoding.ids for encoding in fast.encode_batch_fast(texts)]
 
 
@@ -91,6 +91,6 @@ def main(rounds: int) -> None:
     refuse({"the tokenizers give other ids than miniclip's": others != [first] * len(others)})
     # each call encodes the next round's captions
     functions = {name: partial(next, map(encode, texts)) for name, encode in encoders.items()}
-    # seconds of this process alone, however busy the machine is
+    # CPU seconds of this process, however busy the machine is
     seconds = take_turns(functions, rounds, time.process_time)
     print(compare("texts", "texts/s", lambda s: CAPTIONS / s, [("captions", seconds)]))

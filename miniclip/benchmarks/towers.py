@@ -1,13 +1,13 @@
-"""How fast are the towers? Beside open_clip, where it is installed, in one run.
+"""How fast are the towers, beside open_clip's (if it is installed)?
 
     python -m miniclip.benchmarks towers                        rn50 and vit_b32, batch 16
     python -m miniclip.benchmarks towers --models rn101 --batch-size 64 --device cuda --rounds 10
 
-Both libraries get the same weights, pictures and captions (5 to 20 tokens, and then others up to the
-context, which no feature sees).
-Timed are the forward and backward pass of the towers, and a training step with loss and AdamW, in fp32
-and under bf16 autocast. In a training step miniclip trims the captions to the longest, and open_clip
-does not. Left out: the loss alone (`python -m kernels.bench`) and loading.
+Both libraries get the same weights, pictures and captions. A caption has 5 to 20 tokens. Random
+tokens fill the rest of the context, but they change no feature. Two things are timed, in fp32 and
+under bf16 autocast: the forward and backward pass of the towers, and a training step with loss and
+AdamW. In a training step miniclip trims the captions to the longest one, and open_clip does not.
+Left out: the loss alone (`python -m kernels.bench`) and loading.
 """
 
 import logging
@@ -46,7 +46,8 @@ def step(
     loss_fn: Callable, model: nn.Module, images: Tensor, tokens: Tensor, dtype: str,
     optimizer: torch.optim.Optimizer | None = None,
 ) -> None:  # fmt: skip
-    """The forward pass of both towers with the loss, the backward pass, and perhaps the optimizer's step."""
+    """The forward pass of both towers with the loss, the backward pass, and optimizer.step(), if
+    there is an optimizer."""
     device = images.device
     with torch.autocast(device.type, torch.bfloat16, dtype == "bf16"):
         loss = loss_fn(model, images, tokens)
@@ -59,19 +60,19 @@ def step(
 
 
 def feature_sum(model: nn.Module, images: Tensor, tokens: Tensor) -> Tensor:
-    """The sum of all features, in the place of a loss: both towers alone."""
+    """The sum of all features, which stands in for a loss when the towers are timed alone."""
     image, text, _ = model(images, tokens)
     return image.float().sum() + text.float().sum()
 
 
 def our_loss(model: nn.Module, images: Tensor, tokens: Tensor) -> Tensor:
-    """As train.py computes it: texts trimmed to the longest, features not normalized."""
+    """The loss as train.py computes it: texts trimmed to the longest, features not normalized."""
     image, text, _ = model(images, tokens[:, : tokens.argmax(1).max() + 1], normalize=False)
     return contrastive_loss(image.float(), text.float(), model.logit_scale)
 
 
 def open_clip_loss(model: nn.Module, images: Tensor, tokens: Tensor) -> Tensor:
-    """As open_clip's training computes it."""
+    """The loss as open_clip's training computes it."""
     from open_clip.loss import ClipLoss
 
     return ClipLoss()(*model(images, tokens))
@@ -81,7 +82,8 @@ LOSSES = {"miniclip": our_loss, "open_clip": open_clip_loss}
 
 
 def batch(config: dict, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Random pictures, and captions of 5 to 20 random tokens (end included), then others up to the context."""
+    """Random pictures and captions. A caption is 5 to 20 random tokens, the end token included, and
+    then further random tokens up to the context."""
     side, context, end = config["image_size"], config["context_length"], config["vocab_size"] - 1
     last = torch.randint(4, min(20, context), (size, 1))
     tokens = torch.randint(1, end, (size, context)).scatter_(1, last, end)

@@ -4,8 +4,8 @@ Captions from the web can be mis-decoded (`donâ€™t`), escaped twice (`&amp;
 breaks. CLIP repairs the encoding (ftfy), unescapes html twice, collapses white space and
 lower-cases. Then it splits text into words that are merged separately: English endings ('s, 'll),
 runs of letters, single digits, runs of anything else. White space is dropped, so "it's 12" comes
-back as "it 's 1 2". At most 30 accents of one letter are kept, as in Unicode's stream-safe text. Left
-out: Unicode normalization beyond ftfy's.
+back as "it 's 1 2". At most 30 accents on one letter are kept, as in Unicode's stream-safe text.
+Left out: Unicode normalization beyond ftfy's.
 Lesson: lessons/02_bpe.md.
 """
 
@@ -14,20 +14,21 @@ import html
 import ftfy
 import regex
 
-# IGNORECASE although the text is in lower case: with it the long s of "it'ſ" matches 's, as in the
-# released code. No alternative matches white space, so words never cross it.
+# IGNORECASE matters although the text is in lower case: with it the long s of "it'ſ" matches 's, as
+# in the released code. No alternative matches white space, so no word contains any.
 PATTERN = regex.compile(r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+", regex.IGNORECASE)
 
-MARKS = regex.compile(r"(\p{M}{30})\p{M}+")  # of one letter; ordering n of them takes n^2 steps
-# no more of an entity in an entity, which is unescaped level by level, or of the digits of one
+# too many accents on one letter: to put n of them in order takes n^2 steps
+MARKS = regex.compile(r"(\p{M}{30})\p{M}+")
+# too many entities inside each other, which are unescaped level by level, or digits of one entity
 ENTITIES = regex.compile(r"((?:amp;){1000})(?:amp;)+|(&#\d{4000})\d+")
 
 
 def clean(text: str) -> str:
-    """Repair, unescape, collapse white space, lower-case. Any str -> str; else ValueError."""
+    """Repair, unescape, collapse white space, lower-case. ValueError unless text is a str."""
     if not isinstance(text, str):
         raise ValueError(f"a text must be a str, not {type(text).__name__}")
-    # nothing needs repair in printable ASCII without "&", as most captions are; ftfy takes 10 us
+    # most captions are printable ASCII without "&" and need no repair; ftfy takes 10 us
     if not text.isascii() or not text.isprintable() or "&" in text:
         text = ENTITIES.sub(r"\1\2", MARKS.sub(r"\1", text))
         text = html.unescape(html.unescape(ftfy.fix_text(text)))

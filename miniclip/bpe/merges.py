@@ -1,8 +1,8 @@
 """Byte-pair encoding on ids: learn which neighbours to join, and join them (Sennrich et al. 2016).
 
 Training joins the most frequent pair of neighbours into a new id, again and again. Encoding applies
-those merges to a word, the earliest first. The ids are plain integers here: tokenizer.py gives them
-their bytes. Left out: merges chosen at random while training (BPE dropout).
+the learned merges to a word, the earliest first. Here the ids are plain integers; tokenizer.py
+gives them their bytes. Left out: merges chosen at random while training (BPE dropout).
 Lesson: lessons/02_bpe.md.
 """
 
@@ -27,7 +27,8 @@ def merge(symbols, pair, new):
 def segment(symbols, merges):
     """Encode one word as if it had been among the words from which the merges were learned.
 
-    symbols: list of ids; merges: dict (left, right) -> id, a smaller id learned earlier. -> list
+    symbols: list of ids; merges: dict (left, right) -> id, in which smaller ids were learned
+    earlier. -> list of ids
     """
     while len(symbols) > 1:
         pair = min(zip(symbols, symbols[1:]), key=lambda pair: merges.get(pair, math.inf))
@@ -38,11 +39,11 @@ def segment(symbols, merges):
 
 
 def learn_merges(words, n, first):
-    """Train: n times, join the pair that occurs most often into a new id: first, first + 1, ...
+    """Train: n times, join the pair that occurs most often into a new id.
 
-    words: dict tuple of ids -> how often the word occurs. Ties go to the smallest pair, so the
-    result does not depend on the order of the words. Ends early when no pair occurs twice.
-    -> dict (left, right) -> id, in the order learned
+    words: dict tuple of ids -> how often the word occurs. The new ids are first, first + 1, ...
+    Ties go to the smallest pair, so the result does not depend on the order of the words. Training
+    ends early when no pair occurs twice. -> dict (left, right) -> id, in the order learned
     """
     words = [(list(symbols), count) for symbols, count in words.items()]
     counts, where = Counter(), defaultdict(set)  # pair -> occurrences; pair -> indices of words
@@ -50,8 +51,9 @@ def learn_merges(words, n, first):
         for pair in zip(symbols, symbols[1:]):
             counts[pair] += count
             where[pair].add(index)
-    # Counting all words again after each merge would be a hundred times slower. Only the words that
-    # hold the pair are counted again. The heap gives the next pair; its counts may be out of date.
+    # To count all words again after each merge would be a hundred times slower, so only the words
+    # that hold the pair are counted again. The heap gives the next pair; its counts may be
+    # outdated.
     heap = [(-count, pair) for pair, count in counts.items()]
     heapq.heapify(heap)
     merges = {}

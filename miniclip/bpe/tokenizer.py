@@ -1,16 +1,18 @@
 """Byte-level BPE: text to ids and back (Sennrich et al. 2016; CLIP, section 2.4).
 
-A word is its bytes, so every text can be encoded. The last byte of a word is another entry than the
+A word is its bytes, so every text can be encoded. The last byte of a word has another id than the
 same byte inside a word. merges.py learns which neighbours to join and joins them. The ids are, in
 this order,
 
     256 bytes | 256 bytes + end of word | one for every merge | start | end
 
 An entry is kept as its bytes, and the end of a word as the byte FF, which UTF-8 never contains.
-merges.segment is the readable encoder. tiktoken encodes faster, and `_tiktoken` says why the ids
-are equal. They also equal those of open_clip's tokenizer, except where a caption contains
-"<start_of_text>" or "<end_of_text>", in any case or with a long s: open_clip reads them as its start
-and end tokens, or as one word; here they are text like any other.
+merges.segment is the readable encoder. tiktoken encodes faster, and `_tiktoken` says why its ids
+are equal.
+
+The ids also equal those of open_clip's tokenizer, with one exception. If a caption contains
+"<start_of_text>" or "<end_of_text>", in any case or with a long s, open_clip reads it as its start
+or end token, or as one word. Here it is text like any other.
 Left out: dropout of merges, and vocabularies that split text into other words than CLIP's.
 Lesson: lessons/02_bpe.md.
 """
@@ -38,12 +40,12 @@ from miniclip.common import UserError, check_output, checked, refuse, refusing, 
 END = b"\xff"  # ends a word; UTF-8 never contains it
 FORMAT = "miniclip byte-pair vocabulary"
 MERGES_FILE = Path(__file__).with_name("openai_merges.txt.gz")  # see OPENAI-LICENSE.txt
-LONGEST_WORD = 127  # characters, of the words that training learns from
-LONGEST = 512  # bytes of an entry: the longest word in UTF-8, and its end
-MOST = 1 << 20  # entries
+LONGEST_WORD = 127  # characters; training leaves out longer words
+LONGEST = 512  # bytes of an entry; the longest word in UTF-8 and its end fit
+MOST = 1 << 20  # entries of a vocabulary
 LARGEST_FILE = 32 << 20  # bytes; MOST entries take 20 MB
 KEPT = 1 << 17  # pieces of text whose ids a tokenizer remembers
-SLOW = 1 << 28  # sum of the entries' squared lengths, above which tiktoken is not asked
+SLOW = 1 << 28  # if the entries' squared lengths add up to more, tiktoken is not used
 RELEASED_MERGES = 49408 - 2 * 256 - 2
 # SHA-256 of the released merges as JSON; a test computes it from open_clip's merges file
 RELEASED_SHA256 = "5f18cb6b835103478b836491ea76999ba2c4fec655f284974851535078710790"
@@ -66,11 +68,14 @@ def byte_alphabet() -> dict[int, str]:
 class Tokenizer:
     """Text to ids for the text tower. Tokenizer.train(texts, vocab_size), .openai(), .load(path).
 
-    merges: iterable of (left, right) ids in the order learned; UserError if they are no vocabulary,
-    or if they make more than MOST entries or an entry longer than LONGEST bytes.
-    context_length: ids in a row of the tensor, `start` and `end` included. Padding is 0, the id of
-    "!". It changes no feature, because the text towers do not read what follows `end`.
-    pieces[i] are the bytes of id i, ids[piece] is the way back.
+    - merges: iterable of (left, right) ids, in the order learned.
+    - context_length: ids in a row of the tensor, `start` and `end` included. Padding is 0, the id
+      of "!". The padding changes no feature, because the text towers do not read what follows
+      `end`.
+
+    pieces[i] are the bytes of id i, and ids[piece] is the id of these bytes. Raises UserError if
+    the merges are no vocabulary, or if they make more than MOST entries or an entry longer than
+    LONGEST bytes.
     """
 
     @checked
@@ -107,8 +112,8 @@ class Tokenizer:
     @classmethod
     @checked
     def train(cls, texts: Iterable[str], vocab_size: int, context_length: int = 77) -> "Tokenizer":
-        """Learn vocab_size entries from an iterable of str; fewer if no two entries stand side by side
-        more than once."""
+        """Learn vocab_size entries from an iterable of str. There are fewer if at some point no two
+        entries stand side by side more than once."""
         refuse(
             {f"vocab_size must be a whole number from 514 up, not {vocab_size}": vocab_size < 514}
         )
@@ -121,8 +126,11 @@ class Tokenizer:
     @classmethod
     @checked
     def openai(cls, path: str | Path | None = None) -> "Tokenizer":
-        """The released vocabulary of 49,408 ids. path: its merges file, bpe_simple_vocab_16e6.txt, packed
-        or not; None: the one in the package. UserError where it is another file."""
+        """The released vocabulary of 49,408 ids.
+
+        path: its merges file, bpe_simple_vocab_16e6.txt, packed or not. None means the file in the
+        package. Raises UserError for another file.
+        """
         path = path or MERGES_FILE
         ids = {name: i for i, name in enumerate(byte_alphabet().values())}
         ids |= {name + "</w>": i + 256 for name, i in ids.items()}
@@ -149,18 +157,21 @@ class Tokenizer:
 
     @cached_property
     def _tiktoken(self):
-        """tiktoken's merge loop, in Rust, on this vocabulary; None where it would give other ids.
+        """tiktoken's merge loop, in Rust, on this vocabulary; None if it would give other ids.
 
-        It takes a str, so bytes go in as Latin-1, where END is "ÿ". A byte with END comes before
-        all merges in the vocabulary, so tiktoken joins these two first.
+        tiktoken takes a str, so bytes are given to it as Latin-1, where END is "ÿ". A byte with END
+        comes before all merges in the vocabulary, so tiktoken joins these two first.
 
-        tiktoken joins the neighbours whose *joined* bytes come first in the vocabulary; `segment`
-        those whose *pair* does. The ids are equal when every entry, encoded alone, gives its own
-        id. For suppose that the bytes of entry k lie between two boundaries when its turn comes.
-        No earlier merge has crossed them, so the bytes between have been merged as they would be
-        alone, and are now the pair that makes k. Vocabularies that were learned are of this kind.
-        Others exist: with the merges (b c), (a b), (ab c), the word "abc" becomes a bc and never
-        the third entry, but tiktoken would join it.
+        tiktoken joins the neighbours whose *joined bytes* come first in the vocabulary. `segment`
+        joins the neighbours whose *pair* comes first among the merges. The ids are equal if every
+        entry, encoded alone, gives its own id. To see why, suppose that it is the turn of entry k,
+        and that its bytes lie between two boundaries. No earlier merge has crossed these
+        boundaries, so the bytes between them have been merged as they would be alone. So they are
+        now the pair that makes k.
+
+        Vocabularies that were learned have this property, but others need not. With the merges
+        (b c), (a b), (ab c), `segment` turns the word "abc" into a and bc, and never into the third
+        entry, while tiktoken would join it.
         """
         import tiktoken
 
@@ -172,7 +183,7 @@ class Tokenizer:
         return tiktoken.Encoding("clip", pat_str="[^ÿ]+ÿ", mergeable_ranks=ranks, special_tokens={})
 
     def _encode_chunk(self, chunk):
-        """Cleaned text without white space -> ids, which are kept unless it is long."""
+        """Cleaned text without white space -> ids, which are remembered unless the text is long."""
         words = [word.encode() + END for word in split_words(chunk)]
         if self._tiktoken:
             ids = self._tiktoken.encode_ordinary(b"".join(words).decode("latin-1"))
@@ -191,9 +202,10 @@ class Tokenizer:
         return ids
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Ids (a list, or a row of the tensor) -> str, one space after a word; ends at `end`.
+        """Ids (a list, or a row of the tensor) -> str, with a space between words.
 
-        Raises ValueError for a number that is not an id, TypeError for what is not a row of numbers.
+        Ids from the first `end` on are not read. Raises ValueError for a number that is not an id,
+        and TypeError if `ids` is not a row of whole numbers.
         """
         ids = list(takewhile(lambda i: i != self.end, map(operator.index, ids)))
         for i in ids:
@@ -211,9 +223,9 @@ class Tokenizer:
     ) -> torch.Tensor:
         """A str or a list of N str -> (N, L) int64: start, the text, end, zeros.
 
-        L is `context_length` (None: the tokenizer's own), or with trim=True the longest text's.
-        A text that is too long loses its tail, but its last id is still `end`; truncate=False raises
-        UserError instead.
+        L is `context_length`, and None means the tokenizer's own. With trim=True, L is the length
+        of the longest row instead. A text that is too long loses its tail, but its last id is still
+        `end`. With truncate=False, such a text raises UserError.
         """
         limit = _length(self.context_length if context_length is None else context_length)
         texts = [texts] if isinstance(texts, str) else list(texts)
@@ -232,8 +244,8 @@ class Tokenizer:
 
     @cached_property
     def digest(self) -> str:
-        """Which vocabulary this is: "openai" for the released one, otherwise the SHA-256 of its merges
-        as JSON, in hex. The ids do not depend on context_length, and neither does the digest."""
+        """Which vocabulary this is: "openai" for the released one, otherwise the SHA-256 of its
+        merges as JSON, in hex. It does not depend on context_length, because the ids do not."""
         sha256 = hashlib.sha256(json.dumps(list(self.merges)).encode()).hexdigest()
         return "openai" if sha256 == RELEASED_SHA256 else sha256
 
@@ -249,9 +261,9 @@ class Tokenizer:
 
     @classmethod
     def from_state(cls, state: dict) -> "Tokenizer":
-        """The tokenizer whose `state()` this is. UserError for anything else.
+        """The tokenizer whose `state()` this is. Raises UserError for anything else.
 
-        Older states have no digest or no crc32.
+        Older states have no digest or no crc32, and are read as well.
         """
         refuse(
             {
@@ -268,8 +280,8 @@ class Tokenizer:
 
     @checked
     def save(self, path: str | Path, overwrite: bool = False) -> None:
-        """Write `state()` as JSON, atomically. A file that `save` did not write, or that was changed
-        since, is only replaced with overwrite; otherwise it raises UserError."""
+        """Write `state()` as JSON, atomically. Raises UserError if there is a file that `save` did
+        not write, or that was changed since, and overwrite is False."""
         check_output(path, _is_ours, overwrite)
         with replacing(path) as file:
             file.write((json.dumps(self.state()) + "\n").encode())
@@ -277,13 +289,13 @@ class Tokenizer:
     @classmethod
     @checked
     def load(cls, path: str | Path) -> "Tokenizer":
-        """Read what `save` wrote. UserError when it is missing, damaged or something else."""
+        """Read what `save` wrote. Raises UserError if it is missing, damaged or something else."""
         with refusing(f"{path} holds no vocabulary"):
             return cls.from_state(json.loads(_read(path)))
 
 
 def _read(path):
-    """The bytes of a file, unpacked if gzip has packed it. One that is longer is cut short."""
+    """The first LARGEST_FILE bytes of a file, unpacked if gzip has packed it."""
     # a pipe could block for ever
     refuse({"it is not a file": os.path.exists(path) and not os.path.isfile(path)})
     with open(path, "rb") as file:
@@ -300,7 +312,7 @@ def _is_ours(path):
 
 
 def _length(context_length):
-    """context_length as an int, if it has room for start and end; else UserError."""
+    """context_length as an int. Raises UserError unless it has room for start and end."""
     fits = 2 <= context_length <= 1 << 16
     refuse(
         {

@@ -1,8 +1,9 @@
 """How many bytes autograd keeps for the backward pass, by running the model (CLIP, section 2.5).
 
-On torch's meta device tensors have shapes and no numbers, so the largest model runs in a second and
-allocates nothing, and autograd passes every tensor that it would keep to a hook. So the count
-follows each change of a layer. Left out: what an allocator wastes.
+The model runs on torch's meta device, where tensors have shapes and no numbers. So even the largest
+model takes a second and allocates nothing. Autograd passes every tensor that it would keep to a
+hook, so the count is still right after a layer has been changed. Left out: what an allocator
+wastes.
 Lesson: lessons/12_cost.md.
 """
 
@@ -17,8 +18,11 @@ from miniclip.model.transformer import Block
 
 
 class _Autocast(TorchFunctionMode):
-    """What torch.autocast does on a GPU, for the meta device, which has no autocast: products in
-    `low`, norms in 32 bits, and attention by the kernel that keeps no (L, L) weights."""
+    """Does what torch.autocast does on a GPU, because the meta device has no autocast.
+
+    Products are in the dtype `low` and norms in float32, and attention uses the kernel that keeps
+    no (L, L) weights.
+    """
 
     PRODUCTS = ("linear", "conv2d", "matmul", "__matmul__")
 
@@ -32,7 +36,7 @@ class _Autocast(TorchFunctionMode):
             return x
         copy = x.to(dtype)
         if isinstance(x, torch.nn.Parameter):
-            self.copies.append(copy)  # autocast makes one and keeps it
+            self.copies.append(copy)  # autocast makes one copy of a weight, and keeps it
         return copy
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
@@ -48,12 +52,14 @@ class _Autocast(TorchFunctionMode):
 
 
 def activations(model, length, dtype):
-    """Bytes that the backward pass needs, beside the weights and their gradients.
+    """The bytes that the backward pass needs, beside the weights and their gradients.
 
-    model: a CLIP on the meta device; length: tokens a text; dtype: autocast's. Returns
-    {'a_pair': of one pair, as built; 'a_pair_checkpointed': of one pair with checkpointing, mostly
-    the inputs of the blocks; 'largest_block': what one block keeps while it is computed again;
-    'copies': the weights in dtype, once whatever the batch}.
+    model: a CLIP on the meta device; length: tokens per text; dtype: of autocast. Returns a dict:
+
+        a_pair                 for one pair, with the model as it is
+        a_pair_checkpointed    for one pair with checkpointing; mostly the inputs of the blocks
+        largest_block          the most that one block keeps while it is computed again
+        copies                 the weights in dtype; they are needed once, whatever the batch
     """
     size = model.config["image_size"]
     images = torch.empty(1, 3, size, size, device="meta")
@@ -61,10 +67,10 @@ def activations(model, length, dtype):
     mode, kept, visited = _Autocast(dtype), {}, [(None, 0)]
 
     def keep(x):
-        kept.setdefault(x.untyped_storage(), visited[-1][0])  # torch keeps one object a storage
+        kept.setdefault(x.untyped_storage(), visited[-1][0])  # torch has one object per storage
         return x
 
-    def visit(module, args, *out):  # called before a block, without out, and after it
+    def visit(module, args, *out):  # called before a module, without out, and again after it
         if isinstance(module, (Block, Bottleneck)):
             visited.append((None, 0) if out else (module, args[0].nbytes))
 

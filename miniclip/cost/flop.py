@@ -2,9 +2,9 @@
 
 On the meta device tensors have shapes and no numbers, so counting both passes of the largest model
 takes about a second and no memory. torch's counter knows matrix products, convolutions and
-attention. A multiplication and an addition are two flop, and causal attention counts in full. Left
-out: all else in the towers, below a hundredth of it in the released models, and the loss, whose flop
-grow with the batch (plan.py).
+attention. A multiplication and an addition are two flop. Causal attention counts as if it had no
+mask. Left out: everything else in the towers, which is less than a hundredth in the released
+models, and the loss, whose flop grow with the batch (plan.py).
 Lesson: lessons/12_cost.md.
 """
 
@@ -18,8 +18,9 @@ def flop_per_pair(config, length=None):
     """{'image', 'text', 'forward', 'backward', 'recompute'}: flop of one pair in both towers.
 
     config: a MODELS entry or model.config; length: tokens per text (None: the whole context).
-    recompute: what --grad-checkpointing computes again, at most: the forward pass without its first
-    product. (torch skips a block's last product as well: 0.68 of this for vit_l14 with torch 2.13.)
+    recompute: the most that --grad-checkpointing computes again, the forward pass without its first
+    product. torch 2.13 skips the last product of a block as well, and so computes 0.68 of this for
+    vit_l14.
     """
     side, length = config["image_size"], length or config["context_length"]
     with torch.device("meta"):
@@ -28,8 +29,10 @@ def flop_per_pair(config, length=None):
     image, image_features = _counted(model.encode_image, images)
     text, text_features = _counted(model.encode_text, tokens)
     backward, _ = _counted((image_features.sum() + text_features.sum()).backward)
-    # Each product has two in the backward pass, one by its input and one by its weight. The very
-    # first has one, because no gradient by the pixels is asked for: 2 forward - backward.
+    # Each product needs two products in the backward pass: one for the gradient with respect to its
+    # input, and one for its weight. Only the very first product needs just one, because nobody asks
+    # for the gradient of the pixels. So the first product takes 2 forward - backward flop, and the
+    # forward pass without it takes backward - forward.
     forward = image + text
     recompute = backward - forward
     return dict(image=image, text=text, forward=forward, backward=backward, recompute=recompute)

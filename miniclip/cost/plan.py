@@ -1,10 +1,10 @@
 """What a run will cost, before it is started: `python -m miniclip.cost` (CLIP, section 2.5).
 
-Flop and bytes are counted by running the model without memory (flop.py, activation_memory.py);
-what a GPU can do is its data sheet (kernels/cards.py). The days of a run are its flop, divided by
-the peak of its cards and by the share of it that is reached. That share is a guess: about the middle
-of what the paper's two largest runs imply. Left out: loading, evaluation, waiting for the slowest
-GPU, failures.
+Flop and bytes are counted by running the model without memory (flop.py, activation_memory.py). What
+a GPU can do is taken from its data sheet (kernels/cards.py). The time of a run is its flop, divided
+by the peak of its cards and by the share of the peak that is reached. This share is a guess, about
+the middle of what the paper's two largest runs imply. Left out: loading, evaluation, waiting for
+the slowest GPU, failures.
 Lesson: lessons/12_cost.md.
 """
 
@@ -29,8 +29,8 @@ GIB = 2**30
 DAY = 86_400
 PAIRS = 12.8e9  # 32 epochs of 400 million pairs
 
-# Share of the peak. The paper's runs, rn50x64 on 592 V100s in 18 days and vit_l14 on 256 in 12, reached
-# 24 % and 27 % of theirs, what checkpointing computes again included.
+# The share of the peak that is reached, if what checkpointing computes again counts as well. In the
+# paper it is 24 % for rn50x64 (18 days on 592 V100s) and 27 % for vit_l14 (12 days on 256 V100s).
 UTILISATION = 0.255
 
 
@@ -51,12 +51,18 @@ def plan(
 ):
     """The cost of training a model of MODELS, as a dict of numbers (bytes, flop, seconds, days).
 
-    world: GPUs; gpu: a key of GPUS; batch_size: pairs a step over all GPUs; precision: of the
-    towers (None: bf16, or fp16 on cards without); micro_batch: pairs of one GPU in memory at a
-    time; length: tokens a text (None: the context); utilisation: share of the peak, 0 to 1;
-    pairs: how many the run processes, counted in each epoch (the paper's 12.8 billion); config: the
-    model.config of other towers, of which `model` is only the name. Raises UserError for unknown names
-    and for sizes that cannot be.
+    - world: the number of GPUs.
+    - gpu: a key of GPUS.
+    - batch_size: pairs per step, over all GPUs.
+    - precision: of the towers. None means bf16, or fp16 on cards without bf16.
+    - micro_batch: how many pairs one GPU has in memory at a time.
+    - length: tokens per text. None means the whole context.
+    - utilisation: the share of the peak that is reached, from 0 to 1.
+    - pairs: how many pairs the run processes, repetitions included (the paper's run: 12.8 billion).
+    - config: the model.config to plan for, if it is not that of MODELS. `model` is then only a
+      name.
+
+    Raises UserError for unknown names and for impossible sizes.
     """
     config = config or MODELS[named(model)] | {"vocab_size": vocab_size}
     card = GPUS.get(gpu, GPUS["v100"])
@@ -111,7 +117,7 @@ def plan(
     # 8 GPUs share a machine and its fast link
     wire_s = sum(wire.values()) / (card["link_gb_s" if world <= 8 else "network_gb_s"] * 1e9)
     compute_s = (step + losses["this one"]["flop"]) / (utilisation * card[precision] * 1e12)
-    step_s = max(compute_s, wire_s)  # the wire is busy while the backward pass still computes
+    step_s = max(compute_s, wire_s)  # data is sent while the backward pass still computes
     return dict(
         model=model,
         world=world,
@@ -144,9 +150,9 @@ def plan(
 
 
 def plan_run(config):
-    """`plan` of the run that train.py would start with these options, a training Config.
+    """`plan` for the run that train.py would start with these options, a training Config.
 
-    Raises UserError for options whose cost it cannot tell.
+    Raises UserError for options whose cost cannot be planned.
     """
     no = "cannot be planned; leave it out"
     refuse(
@@ -192,7 +198,7 @@ def plan_run(config):
 
 
 def _measured(config, length, precision):
-    """(config, number of parameters, activations, flop) of a model that never exists."""
+    """(config, number of parameters, activations, flop) of a model that takes no memory."""
     with torch.device("meta"):
         net = from_config(config)
     count = sum(p.numel() for p in net.parameters())
@@ -201,35 +207,37 @@ def _measured(config, length, precision):
 
 
 def loss_costs(batch_size, world, width):
-    """{name: {'flop', 'bytes'}} of one GPU for a batch: three ways to the same number.
+    """Three ways to compute the same loss: {name: {'flop', 'bytes'}} for one GPU and one batch.
 
-    A block of r x N similarities takes 2 r N E flop forward and twice that backward. Written out in
-    float32, four of its size are alive at the peak (logits, softmaxes, gradients).
+    A block of r x N similarities takes 2 r N E flop forward and twice that backward. If it is
+    stored in float32, four matrices of its size exist at the peak (logits, softmaxes, gradients).
     """
     n, e, rows = batch_size, width, math.ceil(batch_size / world)
-    # a chunk of gradients in 16 bits; everybody's texts in 16 and their gradients in 32 bits; own
-    # images in both
+    # a chunk of G takes 2 bytes per element; the texts of all ranks and this rank's images take 6,
+    # of which 2 are for the features and 4 for their gradients
     scratch = 2 * n * min(default_chunk(n, torch.float16), rows) + 6 * e * (n + rows)
     return {
         "all rows on every GPU": dict(flop=6 * n * n * e, bytes=4 * 4 * n * n),
-        # its images against all texts, and its texts against all images: each similarity twice
+        # its images against all texts and its texts against all images, so each similarity is
+        # computed twice
         "own rows, both ways": dict(flop=12 * rows * n * e, bytes=4 * 4 * rows * n),
-        # each similarity once; computed again for the backward pass instead of kept
+        # each similarity is computed once, and again for the backward pass instead of kept
         "this one": dict(flop=8 * rows * n * e, bytes=scratch),
     }
 
 
 def wire_bytes(batch_size, world, width, parameters):
-    """{what: bytes} that one GPU sends in a step: rings, in which all send (W - 1)/W of the whole.
+    """The bytes that one GPU sends in a step: {what: bytes}.
 
-    An all-reduce is a reduce-scatter and an all-gather, so it sends twice that.
+    In a ring of W GPUs each GPU sends (W - 1)/W of the whole tensor for a reduce-scatter or an
+    all-gather. An all-reduce is a reduce-scatter and then an all-gather, so it sends twice as much.
     """
     share, n = (world - 1) / world, batch_size
     return {
         "gradients of the weights, all-reduced": 2 * share * 4 * parameters,
         "texts in fp16, gathered": share * n * (2 * width + 8),  # and the matched similarity
         "their gradients, reduce-scattered": share * n * 4 * width,
-        "column sums, all-reduced": 2 * share * 3 * 4 * n,  # sums; maxima and sums of `merge`
+        "column sums, all-reduced": 2 * share * 3 * 4 * n,  # sums, and merge's maxima and sums
     }
 
 
@@ -278,14 +286,14 @@ def _row(name, value, digits=1):
 
 
 def _duration(days, pairs):
-    """The row of the run's length: in days, or in minutes where it takes less than one."""
+    """The row with the run's time: in days, or in minutes if it takes less than one day."""
     count = f"{pairs / 1e9:.1f} billion" if pairs >= 1e9 else f"{pairs:,}"
     unit, value = ("days", days) if days >= 1 else ("minutes", days * DAY / 60)
     return _row(f"{unit} for {count} pairs", value)
 
 
 def _verdict(p):
-    """Whether the run fits in the card's memory, and what to do where it does not."""
+    """Whether the run fits in the card's memory, and what to do if it does not."""
     gib, fit = p["gpu_bytes"] // GIB, p["pairs_that_fit"]
     if p["memory_bytes"] <= p["gpu_bytes"]:
         return f"fits in {gib}"

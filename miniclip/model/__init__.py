@@ -1,6 +1,7 @@
 """CLIP itself: a picture tower and a text tower (CLIP, section 2.4).
 
-Read transformer.py (the block that both towers use), text.py (the text tower), vit.py (pictures as
-patches), blurpool.py and attnpool.py (two parts of the other picture tower), resnet.py (that
-tower), clip.py (both towers, and MODELS). Nothing here knows about ranks, devices or files.
+Read in this order: transformer.py (the block of the text tower and of the ViT), text.py (the text
+tower), vit.py (the ViT, a picture tower that reads patches), blurpool.py and attnpool.py (two
+layers of the ResNet), resnet.py (the ResNet, the other picture tower), clip.py (both towers
+together, and MODELS). Nothing here knows about ranks, devices or files.
 """

@@ -16,8 +16,8 @@ from miniclip.model.transformer import attention
 class AttentionPool(nn.Module):
     """(N, D, S, S) grid of features -> (N, E).
 
-    grid: S, cells a side; width: D, a multiple of heads. Raises ValueError for a grid of another
-    size, because each cell has its own position embedding.
+    grid: S, the number of cells per side; width: D, a multiple of heads. Raises ValueError for a
+    grid of another size, because each cell has its own position embedding.
     """
 
     def __init__(self, grid, width, heads, embed_dim):

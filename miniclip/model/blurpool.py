@@ -2,8 +2,8 @@
 
 A stride drops pixels. A pattern that is finer than the remaining pixels can represent then appears
 as another, coarser pattern, which changes when the picture is shifted by one pixel (aliasing). A
-blur before the stride removes or weakens such patterns. CLIP's is the smallest, two taps: a 2x2
-average. Left out: learned filters, filters of four taps or more than five.
+blur before the stride removes or weakens such patterns. CLIP's blur is the smallest one, with two
+taps: a 2x2 average. Left out: learned filters, and filters of four taps or of more than five.
 Lesson: lessons/04_resnet.md.
 """
 
@@ -16,8 +16,8 @@ TAPS = {2: (1.0, 1.0), 3: (1.0, 2.0, 1.0), 5: (1.0, 4.0, 6.0, 4.0, 1.0)}
 
 
 def blur_filter(taps):
-    """The (taps, taps) float32 filter, of sum 1: the outer product of a row of Pascal's triangle
-    with itself. Raises KeyError unless taps is 2, 3 or 5."""
+    """The (taps, taps) float32 filter: the outer product of a row of Pascal's triangle with itself,
+    scaled to add up to 1. Raises KeyError unless taps is 2, 3 or 5."""
     row = torch.tensor(TAPS[taps])
     return torch.outer(row, row) / row.sum() ** 2
 
@@ -25,17 +25,21 @@ def blur_filter(taps):
 class BlurPool(nn.Module):
     """Blur every channel, keep every stride-th pixel: (N, C, H, W) -> (N, C, H/stride, W/stride).
 
-    It replaces a convolution of stride 2 when it follows the same convolution of stride 1. stride 1
-    is the identity. Two taps use no padding, and H/stride rounds down, as in nn.AvgPool2d(stride);
-    3 and 5 taps repeat the edge, and it rounds up. stride: 1 or 2, and for 3 and 5 taps up to taps.
+    In place of a convolution of stride 2, use the same convolution with stride 1 and then this
+    layer. With stride 1 the layer returns its input.
+
+    With two taps nothing is padded, and H/stride is rounded down, as in nn.AvgPool2d(stride). With
+    3 or 5 taps the pixels at the edge are repeated, and H/stride is rounded up.
+
+    stride: 1 or 2; with 3 or 5 taps also more, up to taps.
     Raises KeyError unless taps is 2, 3 or 5.
     """
 
     def __init__(self, stride=2, taps=2):
         super().__init__()
         self.stride, self.taps = stride, taps
-        # two taps need no filter, because average pooling is the same and faster; it is not in the
-        # state dict, because the released files do not have it
+        # With two taps no filter is needed, because average pooling gives the same result faster.
+        # The filter is kept out of the state dict, because the released files hold none.
         weight = None if taps == 2 else blur_filter(taps)
         self.register_buffer("filter", weight, persistent=False)
 

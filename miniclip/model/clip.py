@@ -1,7 +1,7 @@
 """CLIP: a picture tower and a text tower with one output space (CLIP, figure 3 and section 2.4).
 
-Each picture and each caption becomes a vector of E numbers. Training makes the vectors of a pair
-point in the same direction, and those of other pairs in different ones.
+Each picture and each caption becomes a vector of E numbers. Training makes the two vectors of a
+pair point in the same direction, and the vectors of different pairs in different directions.
 Left out: the loss (miniclip/loss.py), and the ResNets and ViTs that the paper does not train.
 """
 
@@ -17,8 +17,11 @@ from miniclip.model.vit import ViT
 
 
 def _released(embed_dim, image_size, layers, width, text_width, patch=None):
-    """A released model. Heads have 64 channels in both towers and in the ResNets' attention pool,
-    which is 32 times as wide as the stem. patch: of a ViT; None: a ResNet."""
+    """The config of a released model. patch: the patch size of a ViT, or None for a ResNet.
+
+    Every attention head has 64 channels: in the text tower, in a ViT, and in the attention pool of
+    a ResNet, which is 32 times as wide as the stem.
+    """
     return dict(
         embed_dim=embed_dim,
         image_size=image_size,
@@ -40,7 +43,7 @@ _SMALL_TEXT = dict(
 
 
 def _icons(width, text_width):
-    """A ResNet for drawings of 32 pixels, with a short context for names."""
+    """The config of a ResNet for drawings of 32 x 32 pixels, whose captions are short names."""
     return dict(
         embed_dim=128,
         image_size=32,
@@ -61,7 +64,7 @@ MODELS = {
     "vit_b16": _released(512, 224, 12, 768, 512, patch=16),
     "vit_l14": _released(768, 224, 24, 1024, 768, patch=14),
     "vit_l14_336": _released(768, 336, 24, 1024, 768, patch=14),
-    # not the paper's: small enough for minutes on two CPU cores
+    # these are not in the paper: they are small enough to be trained on two CPU cores
     "rn_mini": dict(
         embed_dim=128,
         image_size=48,
@@ -83,7 +86,7 @@ MODELS = {
     ),
 }
 
-# the released models, as OpenAI's package spells them
+# the released models' names in OpenAI's package -> their names here
 OPENAI = {
     "RN50": "rn50",
     "RN101": "rn101",
@@ -95,14 +98,14 @@ OPENAI = {
     "ViT-L/14": "vit_l14",
     "ViT-L/14@336px": "vit_l14_336",
 }
-# ... and as open_clip spells them; with QuickGELU, its names end in -quickgelu
+# our names -> open_clip's names, which end in -quickgelu for models with QuickGELU
 OPENCLIP = {ours: name.replace("/", "-").replace("@336px", "-336") for name, ours in OPENAI.items()}
 ALIASES = OPENAI | {name: ours for ours, name in OPENCLIP.items()}
 
-# the largest value of each number in a config; no released model comes near
+# the largest value that each number of a config may have; the released models are far below
 LARGEST = {
     "embed_dim": 1 << 14,
-    "image_size": 1 << 12,  # preprocess makes pictures of so many pixels a side
+    "image_size": 1 << 12,  # pixels per side of the pictures that preprocess makes
     "vision_layers": 256,
     "vision_width": 1 << 14,
     "vision_heads": 1 << 10,
@@ -111,24 +114,28 @@ LARGEST = {
     "text_layers": 256,
     "text_heads": 1 << 10,
     "vocab_size": 1 << 20,
-    "context_length": 1 << 14,  # positions of a text, or of a picture
+    "context_length": 1 << 14,  # positions of a text; also the limit for a picture's patches
 }
-# the types of what is no number, unless it is a text or None
+# The types of the other entries of a config. An entry that is in neither table may be a text, a
+# whole number or None.
 TYPES = dict.fromkeys(("name", "tokenizer"), (str, type(None))) | {"checkpointing": bool}
 
 
 class CLIP(TextTransformer):
-    """Two towers, two projections, one temperature. Built from the numbers of a MODELS entry.
+    """Two towers, two projections, one temperature. The arguments are those of a MODELS entry.
 
-    vision_layers: a list of stages makes a ResNet, a number makes a ViT of that depth (which needs
-    vision_patch). activation: "quickgelu" or "gelu", in every Transformer block. checkpointing:
-    spend time to save memory in both towers. name and tokenizer are only kept in the config; tokenizer
-    is the Tokenizer.digest of the vocabulary that the model is trained on, or None.
+    - vision_layers: a list with the number of blocks in each stage makes a ResNet. A number makes a
+      ViT of that depth, which also needs vision_patch.
+    - activation: "quickgelu" or "gelu", in every Transformer block.
+    - checkpointing: save memory in both towers by computing blocks again in the backward pass.
+    - name, tokenizer: only kept in the config. tokenizer is the Tokenizer.digest of the vocabulary
+      that the model is trained on, or None.
+
     The text tower is the base class instead of an attribute, because the released state dicts have
     its tensors at the top level.
     """
 
-    shared_space = True  # of pictures and texts, so that they can be compared
+    shared_space = True  # the vectors of pictures and texts can be compared with each other
 
     def __init__(
         self,
@@ -190,12 +197,12 @@ class CLIP(TextTransformer):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device that the weights are on."""
         return self.logit_scale.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """The type of the weights."""
+        """The dtype of the weights."""
         return self.text_projection.dtype
 
     def extra_repr(self) -> str:
@@ -206,9 +213,9 @@ class CLIP(TextTransformer):
         )
 
     def encode_image(self, images: Tensor, normalize: bool = False) -> Tensor:
-        """(N, 3, H, W) preprocessed pictures -> (N, E). normalize: divide each by its length.
+        """(N, 3, H, W) preprocessed pictures -> (N, E). normalize: make each vector of length 1.
 
-        Raises ValueError for anything else than floats of that shape.
+        Raises ValueError unless images is a float tensor of that shape.
         """
         floats = torch.is_tensor(images) and images.is_floating_point()
         if not floats or images.ndim != 4 or images.shape[1] != 3:
@@ -229,8 +236,8 @@ class CLIP(TextTransformer):
 
 
 def check_numbers(config: dict) -> None:
-    """Raise UserError where a model's config, {name: value}, has a number that no model can have, or
-    where its vision_layers and vision_patch belong to different kinds of towers."""
+    """Raise UserError if a model's config, {name: value}, has a value that no model can have, or if
+    its vision_layers and vision_patch belong to different kinds of picture towers."""
     for name, value in config.items():
         types, largest = TYPES.get(name, (str, int, type(None))), LARGEST.get(name)
         numbered = largest and not (name == "vision_patch" and value is None)
@@ -263,7 +270,7 @@ def check_numbers(config: dict) -> None:
 
 
 def named(name: str) -> str:
-    """The name of MODELS that `name` means: "ViT-B/32" -> "vit_b32". UserError where there is none."""
+    """The key of MODELS that `name` means: "ViT-B/32" -> "vit_b32". UserError if there is none."""
     name = ALIASES.get(name, name)
     refuse({f"no model is called {name!r}; there are {', '.join(MODELS)}": name not in MODELS})
     return name
@@ -271,14 +278,18 @@ def named(name: str) -> str:
 
 @checked
 def create_model(name: str, vocab_size: int = 49408, **overrides) -> CLIP:
-    """A CLIP of MODELS with new weights. name: "vit_b32", or "ViT-B/32" or "ViT-B-32" for the same.
-    overrides replace entries of its config, e.g. context_length=32, image_size=256,
-    activation="gelu", checkpointing=True.
+    """A new CLIP with random weights.
 
-    Raises UserError for a name that MODELS lacks, for a value that no model can have, and where
-    vision_layers and vision_patch belong to different kinds of towers. Raises ValueError where values
-    do not fit each other, such as a width and its heads. An unknown override raises
-    TypeError, or UserError if its value has a type that no config holds.
+    - name: a key of MODELS such as "vit_b32". "ViT-B/32" and "ViT-B-32" mean the same model.
+    - overrides: these replace entries of the model's config, e.g. context_length=32,
+      image_size=256, activation="gelu", checkpointing=True.
+
+    Raises
+
+    - UserError for an unknown name and for a value that no model can have, and if vision_layers and
+      vision_patch belong to different kinds of picture towers;
+    - ValueError if values do not fit each other, such as a width and the number of heads;
+    - TypeError for an unknown override, or UserError if its value has a type that no config holds.
     """
     name = named(name)
     config = {**MODELS[name], "name": name, "vocab_size": vocab_size, **overrides}

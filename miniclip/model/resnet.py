@@ -1,9 +1,13 @@
 """CLIP's ResNet: a ResNet-D with antialiased strides and an attention pool (CLIP, section 2.4).
 
-Three changes to the layers of the ResNet of He et al. 2016; the first two draw on He et al. 2019
-(bag of tricks) and Zhang 2019. The stem is three 3x3 convolutions and a 2x2 average instead of one
-7x7 and a max pool. After the stem's first convolution none has a stride: a blur pool halves the
-grid instead. An attention pool replaces the global average.
+CLIP changes the ResNet of He et al. 2016 in three ways:
+
+1. The stem is three 3x3 convolutions and a 2x2 average, instead of one 7x7 convolution and a max
+   pool.
+2. Only the first convolution of the stem has a stride. Everywhere else a blur pool halves the grid.
+3. An attention pool replaces the global average.
+
+The first two changes draw on He et al. 2019 (bag of tricks) and Zhang 2019.
 Left out: squeeze-and-excitation, stochastic depth, a classifier.
 Lesson: lessons/04_resnet.md.
 """
@@ -24,10 +28,15 @@ EXPANSION = 4  # a bottleneck's output has four times the channels of its inner 
 class Bottleneck(nn.Module):
     """1x1 down, 3x3, 1x1 up, added to a shortcut: (N, in_width, H, W) -> (N, 4 width, H', W').
 
-    Where the stride of 2 is decides which pixels are used. On the first 1x1 (the original), three
-    of four are dropped unread. On the 3x3 (ResNet-B) the main path reads all, but the shortcut's
-    1x1 still drops three of four. With an average before that 1x1 (ResNet-D) both paths read all.
-    CLIP does that, and also averages on the main path, after a 3x3 of stride 1.
+    In a block that halves the grid, the place of the stride of 2 decides which pixels are read:
+
+    - On the first 1x1 convolution (the original ResNet), three of four pixels are never read.
+    - On the 3x3 convolution (ResNet-B), the main path reads every pixel, but the 1x1 convolution of
+      the shortcut still drops three of four.
+    - With an average before the 1x1 convolution of the shortcut (ResNet-D), both paths read every
+      pixel.
+
+    CLIP does the last, and on the main path it also averages, after a 3x3 convolution of stride 1.
     """
 
     def __init__(self, in_width, width, stride=1):
@@ -39,7 +48,7 @@ class Bottleneck(nn.Module):
         self.blur = BlurPool(stride)
         self.conv3 = nn.Conv2d(width, width * EXPANSION, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(width * EXPANSION)
-        nn.init.zeros_(self.bn3.weight)  # a new block computes its shortcut only
+        nn.init.zeros_(self.bn3.weight)  # so that the main path of a new block adds nothing
         self.downsample = None
         if stride > 1 or in_width != width * EXPANSION:
             self.downsample = nn.Sequential(
@@ -59,10 +68,13 @@ class Bottleneck(nn.Module):
 class ResNet(nn.Module):
     """(N, 3, image_size, image_size) float pictures -> (N, embed_dim).
 
-    layers: bottlenecks of each stage, e.g. (3, 4, 6, 3); width: channels of the stem (the stages
-    have 4, 8, 16, 32 times as many); heads: the attention pool's. checkpointing: keep only each
-    bottleneck's input for the backward pass and compute the rest again, which takes longer.
-    Raises ValueError when image_size is not a multiple of the whole stride, 2^(1 + stages).
+    - layers: the number of bottlenecks in each stage, e.g. (3, 4, 6, 3).
+    - width: the channels of the stem. The stages have 4, 8, 16, 32 times as many.
+    - heads: the heads of the attention pool.
+    - checkpointing: keep only the input of each bottleneck for the backward pass, and compute the
+      rest again. This saves memory and takes longer.
+
+    Raises ValueError when image_size is not a multiple of the total stride, 2^(1 + stages).
     """
 
     def __init__(self, embed_dim, image_size, layers, width, heads, checkpointing=False):
@@ -82,7 +94,7 @@ class ResNet(nn.Module):
         channels = width
         for stage, depth in enumerate(layers):
             inner = width * 2**stage
-            # the stem has halved the first stage's grid
+            # the first stage keeps the stem's grid
             first = Bottleneck(channels, inner, stride=2 if stage else 1)
             channels = inner * EXPANSION
             blocks = nn.Sequential(first, *(Bottleneck(channels, inner) for _ in range(1, depth)))
@@ -104,9 +116,10 @@ class ResNet(nn.Module):
 
     @staticmethod
     def _checkpointed(block, x):
-        # one context around the forward pass, one around its repetition. torch.compile takes none
-        # (torch 2.7 to 2.13). From 2.9 on it needs none, since what it computes again writes no
-        # buffer; 2.7 and 2.8 do, and train.py refuses them
+        # context_fn gives one context for the forward pass and one for its repetition.
+        # torch.compile accepts no contexts (torch 2.7 to 2.13). From torch 2.9 on it needs none,
+        # because there the repetition writes no buffers. In 2.7 and 2.8 it does, so there train.py
+        # refuses --compile with --grad-checkpointing.
         contexts = dict(context_fn=lambda: (contextlib.nullcontext(), frozen_bn_stats(block)))
         extra = {} if torch.compiler.is_compiling() else contexts
         return checkpoint(block, x, use_reentrant=False, preserve_rng_state=False, **extra)
@@ -115,7 +128,7 @@ class ResNet(nn.Module):
 @contextlib.contextmanager
 def frozen_bn_stats(block):
     """While the backward pass computes a block again, its batch norms must not count the batch a
-    second time: the running averages would differ from those of a run without checkpointing."""
+    second time. Otherwise the running averages would differ from a run without checkpointing."""
     before = [
         (m, m.momentum, m.num_batches_tracked.clone())
         for m in block.modules()

@@ -1,9 +1,9 @@
 """The text tower: a causal Transformer, read at its end token (CLIP, section 2.4).
 
 Tokens -> embeddings + positions -> blocks -> norm -> the activation at the end token -> E numbers.
-It is causal so that it could start from a language model, or a language-modelling loss be added
-(the paper's reasons). So only the end token has read the whole text, and the padding behind it
-changes nothing.
+The Transformer is causal so that it could start from a pretrained language model, or be trained
+with a language-modelling loss as well (the paper's reasons). Because it is causal, only the end
+token has read the whole text, and the padding behind the end token changes nothing.
 Left out: the half-precision, stochastically rounded text weights of the paper's training run.
 Lesson: lessons/03_text.md.
 """
@@ -18,21 +18,24 @@ from miniclip.model.transformer import Transformer
 def at_end_token(x, tokens):
     """The activation at each text's end token: x (N, L, D), tokens (N, L) int64 -> (N, D).
 
-    The end token has the largest id of the vocabulary. If a row holds several, the first one counts.
-    Nothing behind it is read.
+    The end token has the largest id of the vocabulary. If a row holds several end tokens, the first
+    one counts.
     """
     return x[torch.arange(x.shape[0], device=x.device), tokens.argmax(dim=1)]
 
 
 def is_word(tokens):
-    """Whether each token stands between the start and the end token: (N, L) int64 -> (N, L) bool."""
+    """Whether a token stands between the start and the end token: (N, L) int64 -> (N, L) bool."""
     position = torch.arange(tokens.shape[1], device=tokens.device)
     return (position > 0) & (position < tokens.argmax(dim=1, keepdim=True))
 
 
 def vectors_of(tokens: torch.Tensor, embedding: nn.Embedding, context: int) -> torch.Tensor:
-    """The vectors of ids, (N, L) int64 -> (N, L, D). Raises ValueError when tokens are not (N, L), L is
-    longer than the context, or, on a CPU, an id is not in the vocabulary."""
+    """The embedding vectors of token ids: (N, L) int64 -> (N, L, D).
+
+    Raises ValueError when tokens are not ids (N, L), when L is longer than the context, and, on a
+    CPU only, when an id is not in the vocabulary.
+    """
     whole = torch.is_tensor(tokens) and tokens.dtype in (torch.int64, torch.int32)
     if not whole or tokens.ndim != 2 or not 1 <= tokens.shape[1] <= context:
         raise ValueError(
@@ -49,8 +52,8 @@ def vectors_of(tokens: torch.Tensor, embedding: nn.Embedding, context: int) -> t
 class TextTransformer(nn.Module):
     """(N, L) int64 token ids, L <= context_length -> (N, embed_dim) sentence embeddings.
 
-    width, layers, heads, activation, checkpointing: the Transformer's. CLIP inherits this class,
-    because the released weights have the text tower's tensors at the top level.
+    width, layers, heads, activation, checkpointing: passed on to Transformer. CLIP inherits this
+    class, because the released weights have the text tower's tensors at the top level.
     """
 
     def __init__(
@@ -78,17 +81,18 @@ class TextTransformer(nn.Module):
         self.transformer.init_as_gpt()
 
     def encode_text(self, tokens, normalize=False):
-        """(N, L) int64 -> (N, E). normalize: divide each row by its length. L may be 1
-        to context_length. If a batch is trimmed to its longest text, the features are the same and
-        cost less.
+        """(N, L) int64 -> (N, E). normalize: divide each vector by its length.
 
-        Raises ValueError when tokens are not (N, L), L is longer than the context, or, on a CPU, an id
-        is not in the vocabulary.
+        L may be 1 to context_length. Trimming a batch to its longest text gives the same features
+        and costs less.
+
+        Raises ValueError when tokens are not ids (N, L), when L is longer than the context, and, on
+        a CPU only, when an id is not in the vocabulary.
         """
         x = vectors_of(tokens, self.token_embedding, len(self.positional_embedding))
         x = x + self.positional_embedding[: tokens.shape[1]]  # (N, L, D)
         x = self.transformer(x)
-        # the norm treats each position by itself, so one position is enough
+        # ln_final treats each position by itself, so only the end token's needs to be normalized
         x = self.ln_final(at_end_token(x, tokens))  # (N, D)
         x = x @ self.text_projection  # (N, E)
         return nn.functional.normalize(x, dim=1) if normalize else x

@@ -1,7 +1,7 @@
 """The residual attention block of both towers (Vaswani et al. 2017; CLIP, section 2.4).
 
 x -> x + attention(norm(x)) -> x + mlp(norm(x)), `layers` times. The norm comes before each branch
-(pre-norm, as in GPT-2); the sum itself, from the embedding to the last block, is never normalized.
+(pre-norm, as in GPT-2). The sum x itself is never normalized, from the embedding to the last block.
 Left out: dropout (CLIP has none), key-value caches, attention over a second sequence.
 Lesson: lessons/03_text.md.
 """
@@ -31,9 +31,11 @@ ACTIVATIONS = {"quickgelu": quick_gelu, "gelu": F.gelu}
 def attention(q, k, v, causal=False):
     """Each query's average of the values, weighted by softmax(q k^T / sqrt(d)) over the keys.
 
-    q, k, v: (N, heads, L, d). Returns (N, heads, L, d). causal: position i reads 0 to i only.
+    q, k, v: (N, heads, L, d). Returns (N, heads, L, d).
+    causal: position i reads positions 0 to i only.
     """
-    # its fused kernels never store the (L, L) weights, and with is_causal skip the half it masks
+    # torch's fused kernels never store the (L, L) weights, and with is_causal they skip the masked
+    # half
     return F.scaled_dot_product_attention(q, k, v, is_causal=causal)
 
 
@@ -49,7 +51,7 @@ class Attention(nn.Module):
         self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
         self.out_proj = nn.Linear(width, width)
-        # as torch's own MultiheadAttention starts, which the released ViTs used
+        # the initialization of torch's MultiheadAttention, which the released ViTs used
         nn.init.xavier_uniform_(self.in_proj_weight)
         nn.init.zeros_(self.out_proj.bias)
 
@@ -61,7 +63,7 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
-    """Two linear layers, 4 D wide between, and an activation: (N, L, D) -> (N, L, D)."""
+    """Linear to width 4 D, an activation, linear back to D: (N, L, D) -> (N, L, D)."""
 
     def __init__(self, width, activation):
         super().__init__()
@@ -74,7 +76,7 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention mixes positions, the MLP is applied to each by itself: (N, L, D) -> (N, L, D)."""
+    """Attention mixes positions; the MLP treats each one by itself: (N, L, D) -> (N, L, D)."""
 
     def __init__(self, width, heads, activation, causal=False):
         super().__init__()
@@ -91,9 +93,12 @@ class Block(nn.Module):
 class Transformer(nn.Module):
     """`layers` blocks, one after another: (N, L, D) -> (N, L, D).
 
-    activation: a key of ACTIVATIONS. causal: position i reads 0 to i only. checkpointing: keep only
-    each block's input for the backward pass and compute the rest again, which takes longer.
-    Raises ValueError when heads does not divide width, or the activation is unknown.
+    - activation: a key of ACTIVATIONS.
+    - causal: position i reads positions 0 to i only.
+    - checkpointing: keep only the input of each block for the backward pass, and compute the rest
+      again. This saves memory and takes longer.
+
+    Raises ValueError when heads does not divide width, or when the activation is unknown.
     """
 
     def __init__(self, width, layers, heads, activation, causal=False, checkpointing=False):
@@ -120,10 +125,11 @@ class Transformer(nn.Module):
         return x
 
     def init_as_gpt(self):
-        """Normal weights, as the released text tower starts (GPT-2's rule, scaled by the width).
+        """Initialize as the released text tower: by GPT-2's rule, scaled by the width.
 
-        Each block adds two branches to the sum. Their last layers are divided by sqrt(2 layers), so
-        that the size of the sum at the end does not grow with the depth.
+        All weights are normal. Each block adds two branches to x. The weights of a branch's last
+        layer are divided by sqrt(2 layers), so that the size of x after the last block does not
+        grow with the depth.
         """
         for block in self.resblocks:
             width = block.ln_1.normalized_shape[0]

@@ -21,8 +21,9 @@ from miniclip.model.transformer import Transformer
 def embed_patches(images, weight):
     """Cut pictures into squares and project each: (N, C, H, W), (D, C, P, P) -> (N, patches, D).
 
-    patches = (H/P)(W/P), row by row. The same as a convolution of stride P, written as a matrix product:
-    the C P^2 numbers of a patch times one (C P^2, D) matrix. H and W must be multiples of P.
+    There are (H/P)(W/P) patches, row by row. H and W must be multiples of P. The result is that of
+    a convolution with stride P. Here it is a matrix product: the C P^2 numbers of each patch times
+    one (C P^2, D) matrix.
     """
     patch = weight.shape[-1]
     x = rearrange(images, "n c (h p) (w q) -> n (h w) (c p q)", p=patch, q=patch)
@@ -32,11 +33,11 @@ def embed_patches(images, weight):
 def resize_positions(positions, grid):
     """Fit position embeddings to another grid: (1 + S*S, D) -> (1 + grid*grid, D).
 
-    The first one (of the class token, or of the attention pool's mean) is kept; the S x S others
-    are interpolated as a picture with D channels (bicubic, antialiased). Raises ValueError when they
-    are not one and a square.
+    The first position, which belongs to the class token or to the attention pool's mean, is kept.
+    The other S*S are interpolated like a picture with D channels (bicubic, antialiased). Raises
+    ValueError unless there are 1 + S*S positions.
     """
-    side = math.isqrt(len(positions))  # that of S*S + 1 is S, unless S is 0
+    side = math.isqrt(len(positions))  # isqrt(S*S + 1) is S, unless S is 0
     if side * side + 1 != len(positions):
         raise ValueError(f"{len(positions)} positions are not one and a square grid")
     if side == grid:
@@ -50,8 +51,9 @@ def resize_positions(positions, grid):
 class ViT(nn.Module):
     """(N, 3, image_size, image_size) float pictures -> (N, embed_dim).
 
-    patch: P, pixels a side; width, layers, heads, activation, checkpointing: the Transformer's.
-    Raises ValueError when the patches do not tile the picture, or pictures of another size come in.
+    patch: P, the side of a patch in pixels; width, layers, heads, activation, checkpointing: passed
+    on to Transformer. Raises ValueError when image_size is not a multiple of patch, and for
+    pictures of another size.
     """
 
     def __init__(
@@ -70,7 +72,7 @@ class ViT(nn.Module):
             raise ValueError(f"patches of {patch} pixels do not tile a picture of {image_size}")
         self.image_size, self.patch = image_size, patch
         length = (image_size // patch) ** 2 + 1
-        # never called: it keeps the patches' weight under its name in the released files
+        # never called: this layer gives the patches' weight the name that the released files use
         self.conv1 = nn.Conv2d(3, width, patch, patch, bias=False)
         self.class_embedding = nn.Parameter(torch.randn(width) * width**-0.5)
         self.positional_embedding = nn.Parameter(torch.randn(length, width) * width**-0.5)

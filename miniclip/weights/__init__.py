@@ -1,10 +1,16 @@
-"""Weights in and out: a file of OpenAI, open_clip, Hugging Face or our own becomes a model, and back.
+"""Weights in and out: OpenAI's, open_clip's, Hugging Face's and our own files.
 
-Read names.py (where weights that have a name lie), reading.py (open a file without executing it),
-architecture.py (which model it is, and whether its tensors are that model's), convert.py (load, save_openclip, and
-what fine-tuning starts from) and huggingface.py (transformers' names, config and vocabulary, and
-save_huggingface). average.py makes the weights between two models, and
-__main__.py is the command that exports. released/ holds the models that the package brings.
+Read in this order:
+
+    names.py           finds weights that are given by a name
+    reading.py         opens a file without executing what is in it
+    architecture.py    finds the architecture, and compares the tensors with it
+    convert.py         load, save_openclip, and the weights that fine-tuning starts from
+    huggingface.py     transformers' names, config and vocabulary, and save_huggingface
+    average.py         the weights between two models
+    __main__.py        the command that exports a model
+
+released/ holds the models that come with the package.
 """
 
 from miniclip.weights.convert import load, save_openclip

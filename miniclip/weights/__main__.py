@@ -1,9 +1,9 @@
 """Write a model for other programs: python -m miniclip.weights export FILE OUT --format onnx
 
-onnx makes the folder OUT with image.onnx and text.onnx, one file for each tower. They take batches of
-any size, pictures (N, 3, S, S) as preprocess gives them and tokens (N, context_length) as the tokenizer
-does, and give features that are not normalized. huggingface makes a folder for transformers, and
-open_clip a file for open_clip (docs/weights.md).
+With onnx, OUT is a folder with image.onnx and text.onnx, one file for each tower. image.onnx takes
+pictures (N, 3, S, S) from preprocess, and text.onnx takes tokens (N, context_length) from the
+tokenizer. N may be any number. The features are not normalized. With huggingface, OUT is a folder
+for transformers. With open_clip, it is a file for open_clip (docs/weights.md).
 """
 
 import copy
@@ -19,18 +19,18 @@ from miniclip.weights.convert import load, save_openclip
 from miniclip.weights.huggingface import save_huggingface
 
 OPTIONS = {
-    "export": dict(choices=["export"], help="the only command there is"),
-    "checkpoint": dict(type=path(str), help="a file, a folder or a name of weights"),
-    "out": dict(type=path(), help="open_clip: a file; else a folder"),
+    "export": dict(choices=["export"], help="the only command"),
+    "checkpoint": dict(type=path(str), help="the weights: a file, a folder or a name"),
+    "out": dict(type=path(), help="what to write: for open_clip a file, otherwise a folder"),
     "--format": dict(choices=["onnx", "huggingface", "open_clip"], required=True),
-    "--half": dict(action="store_true", help="onnx: in float16"),
+    "--half": dict(action="store_true", help="for onnx: weights and features in float16"),
     "--activation": dict(choices=["gelu", "quickgelu"]),
     "--overwrite": dict(action="store_true"),
 }
 
 
 class _Text(torch.nn.Sequential):
-    """_Text(model) is the text tower of a model as a module of its own."""
+    """_Text(model) is the model's text tower as a module, so that torch.export takes it."""
 
     def forward(self, tokens):
         return self[0].encode_text(tokens)
@@ -48,8 +48,8 @@ def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bo
     dtype = torch.float16 if half else torch.float32
     for name in ("image.onnx", "text.onnx"):
         check_new(Path(folder) / name, overwrite)
-    to_write(folder, model)  # raises where weights are no numbers
-    model = copy.deepcopy(model).eval().to(dtype)  # the caller's stays as it is
+    to_write(folder, model)  # raises if a weight is NaN or infinite
+    model = copy.deepcopy(model).eval().to(dtype)  # the caller's model is not changed
     of_pictures, whole = (
         sum(x.nbytes for x in m.state_dict().values()) for m in (model.visual, model)
     )
@@ -79,7 +79,7 @@ def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bo
 
 @command("python -m miniclip.weights", "Write a model for other programs.", OPTIONS)
 def main(export, checkpoint, out, format, half, activation, overwrite):
-    """The command. export: its name, the only one that there is."""
+    """The command. export: always "export", because there is no other command."""
     refuse({"--half only applies to --format onnx": half and format != "onnx"})
     model, tokenizer, _ = load(checkpoint, activation=activation)
     if format == "onnx":

@@ -1,8 +1,9 @@
-"""The architecture of a model (CLIP, section 2.4): found, and compared with the tensors of a file.
+"""Find the architecture for the tensors of a file, and check the tensors (CLIP, section 2.4).
 
-No shape tells the number of heads. So a file without a config inside is one of the released models,
-which the shapes of two tensors tell apart, or it has open_clip's config beside it. Every name and shape
-is compared with the model's then. The activation is not known from shapes either; convert.py finds it.
+The shapes of the tensors do not tell the number of heads. So a file that holds no config needs
+open_clip's config beside it, unless its model is one of the released ones, whose towers are told
+apart by the shapes of two tensors. Then the name and shape of every tensor are compared with those
+of the model. The shapes do not tell the activation either; convert.py finds it.
 """
 
 import contextlib
@@ -20,7 +21,7 @@ from miniclip.objectives import from_config
 from miniclip.weights.reading import read_json
 
 RELEASED_TOKENS = 49408
-# what open_clip_config.json may say of each tower, and open_clip's defaults (3.2)
+# the settings of each tower that open_clip_config.json may change, with open_clip's defaults (3.2)
 TOWERS = dict(
     vision_cfg=dict(
         image_size=224, layers=12, width=768, patch_size=16, head_width=64, mlp_ratio=4.0
@@ -29,7 +30,8 @@ TOWERS = dict(
         context_length=77, vocab_size=RELEASED_TOKENS, layers=12, width=512, heads=8, mlp_ratio=4.0
     ),
 )
-# ... of what it may also say without asking for something that miniclip lacks, if not false
+# Values of other settings that ask for nothing that miniclip lacks. A setting may also be false,
+# null or 0.
 DEFAULTS = dict(
     pos_embed_type=["learnable"],
     pool_type=["tok", "argmax"],
@@ -47,11 +49,11 @@ PICTURES = dict(mean=MEAN, std=STD, interpolation="bicubic", resize_mode="shorte
 
 
 def on_meta(path: Path, config: dict, tensors: int) -> CLIP:
-    """The model of a config that was found in the file `path`, without memory for its weights; its
-    .config is complete.
+    """The model of a config, on torch's meta device, where its weights take no memory. Its .config
+    is complete.
 
-    tensors: how many there are for the model, which has no more layers than that. Raises UserError
-    for a config whose numbers are impossible or too large.
+    path: the file of the config, for messages; tensors: the number of tensors in the file. Raises
+    UserError if a number in the config is impossible, or if it has more layers than tensors.
     """
     with refusing(f"{path} describes no model that miniclip has"):
         check_numbers(config)
@@ -67,10 +69,10 @@ def on_meta(path: Path, config: dict, tensors: int) -> CLIP:
 
 
 def check_pictures(asked: dict, ours: dict) -> None:
-    """Raise UserError where a file's preprocessing, {key: value}, has other values than `ours`."""
+    """Raise UserError if a file asks for other preprocessing, {key: value}, than `ours`."""
     for key, value in ours.items():
         found = asked.get(key, value)
-        # older files write a dict of equal sizes as one number
+        # older files write one number for a dict of equal sizes
         same = found == value or isinstance(value, dict) and found in value.values()
         if not isinstance(value, (str, dict)):
             with contextlib.suppress(TypeError, ValueError):  # null, text, or too many numbers
@@ -79,8 +81,8 @@ def check_pictures(asked: dict, ours: dict) -> None:
 
 
 def must_be_clip(model: torch.nn.Module) -> None:
-    """Raise UserError for a model that is not ours, and for another objective or an MLP head, which
-    other libraries cannot describe."""
+    """Raise UserError unless this is a model of miniclip with CLIP's own objective and projections,
+    because other libraries cannot describe anything else."""
     config = getattr(model, "config", None)
     name = type(model).__name__
     refuse({f"the model must be miniclip's, and not a {name}": not isinstance(config, dict)})
@@ -95,7 +97,10 @@ def must_be_clip(model: torch.nn.Module) -> None:
 
 def must_match(path: Path, state: dict, want: dict, model: str = "model") -> None:
     """Raise a UserError that names a tensor, unless `state` has exactly the names and shapes of
-    `want`, a dict of (meta) tensors, and holds what weights can be. model: its name."""
+    `want` and its numbers can be weights.
+
+    path: the file, for messages; want: {name: (meta) tensor}; model: the name of the model.
+    """
     for name in [*want, *sorted(state.keys() - want.keys())]:
         found = f"has shape {tuple(state[name].shape)}" if name in state else "is missing"
         expected = tuple(want[name].shape) if name in want else "nothing of this name"
@@ -107,7 +112,8 @@ def must_match(path: Path, state: dict, want: dict, model: str = "model") -> Non
         )
         stored, kind = state[name], want[name].dtype
         x = stored.to(kind)
-        # a sum is NaN or infinite if a number is, and five times as fast as isfinite
+        # The sum is NaN or infinite if any number is, and is five times as fast as isfinite. A sum
+        # of finite numbers can overflow, so isfinite decides then.
         total = torch.tensor(torch.nan) if x.is_meta else x.sum()
         finite = not x.is_meta and (total.isfinite() or x.isfinite().all())
         refuse(
@@ -115,32 +121,32 @@ def must_match(path: Path, state: dict, want: dict, model: str = "model") -> Non
                 f"{path}: {name} has the type {stored.dtype}, expected {kind}": (
                     stored.is_floating_point() != kind.is_floating_point
                 ),
-                f"{path}: {name} holds numbers that are NaN or infinite, or no numbers": not finite,
+                f"{path}: {name} holds NaN or infinite numbers, or no numbers at all": not finite,
                 f"{path}: {name} holds only zeros; was it downloaded completely?": (
                     x.ndim > 1 and total == 0 and not x.any()
                 ),
                 f"{path}: {name} holds a variance below 0": (
                     name.endswith("running_var") and finite and (x < 0).any()
                 ),
-                f"{path} has a logit_scale above {LARGEST_LOG:g}; it is the logarithm of the scale": (
-                    name == "logit_scale" and finite and x > LARGEST_LOG
-                ),
+                f"{path} has a logit_scale above {LARGEST_LOG:g}; it must be the logarithm of the "
+                "scale": (name == "logit_scale" and finite and x > LARGEST_LOG),
             }
         )
 
 
 def to_write(path: Path, model: CLIP) -> dict:
-    """The state dict of a model, on the CPU, to be written to `path`. UserError unless `load` would
-    read it. It is that of the model itself, if torch.compile made this one."""
+    """The state dict of a model, on the CPU, to be written to `path`. If torch.compile wraps the
+    model, the wrapper's prefix is left out. Raises UserError if `load` would refuse the state."""
     state = getattr(model, "_orig_mod", model).state_dict()
     must_match(path, state, on_meta(path, model.config, len(state)).state_dict())
     return {name: x.cpu().clone(memory_format=torch.contiguous_format) for name, x in state.items()}
 
 
 def released(config: dict) -> str | None:
-    """The name of the released model with these numbers, which may be some of a config's, or None.
+    """The name of the released model that has these numbers, or None.
 
-    The activation is not compared: open_clip trained the same shapes with plain GELU.
+    config: a config or a part of one. The activation is not compared, because open_clip trained the
+    same shapes with plain GELU.
     """
     for name in OPENCLIP:
         want = {"vocab_size": RELEASED_TOKENS, "vision_patch": None, **MODELS[name]}
@@ -150,22 +156,24 @@ def released(config: dict) -> str | None:
 
 
 def config_of(path: Path, state: dict) -> dict:
-    """The config of a file of weights without one inside: what the open_clip_config.json beside it
-    says, or the numbers of the released model whose towers and patches are as wide as those of the
-    tensors in `state`. Texts of any length and vocabulary, and pictures of any size, are the file's own.
-    The released models have no activation here.
+    """The config for a file of weights that holds no config.
 
-    Raises UserError where the config beside the file cannot be read or asks for something that
-    miniclip has not got, and where there is none and the model is no released one.
+    If open_clip_config.json is beside the file, it gives the config. If not, the config is that of
+    the released model whose towers and patches are as wide as the tensors in `state`, with the
+    picture size, the context length and the number of tokens of these tensors. Its activation is
+    None, because it is unknown.
+
+    Raises UserError
+
+    - if the config beside the file cannot be read, or asks for something that miniclip lacks;
+    - if no config is beside the file and the model is not a released one.
     """
     beside = Path(path).parent / "open_clip_config.json"
     if beside.is_file():
         return _from_openclip(beside)
     with refusing(f"{path} holds no CLIP that miniclip knows"):
         is_vit, stem = "visual.class_embedding" in state, state["visual.conv1.weight"].shape
-        positions = (
-            f"visual.{'' if is_vit else 'attnpool.'}positional_embedding"  # one, and a square
-        )
+        positions = f"visual.{'' if is_vit else 'attnpool.'}positional_embedding"  # 1 + S*S of them
         towers = dict(
             embed_dim=state["text_projection"].shape[1],
             text_width=state["text_projection"].shape[0],

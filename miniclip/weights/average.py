@@ -1,9 +1,9 @@
 """The average of a fine-tuned model and the one it was tuned from (WiSE-FT: Wortsman et al. 2022).
 
-Fine-tuning wins on its own pairs and loses elsewhere. The weights between the two ends of a run are a
-model as well, of the same cost, and often keep most of both. The running means and variances of batch
-norms are averaged as the weights are. Left out: computing them again from pictures, which a model
-without batch norm does not need; averages of more than two models.
+Fine-tuning gains accuracy on its own pairs and loses accuracy elsewhere. A weighted average of the
+weights before and after is a model as well, costs the same to run, and often keeps most of both
+accuracies. The running means and variances of batch norms are averaged like weights. Left out:
+computing these statistics again from pictures, and averages of more than two models.
 Lesson: lessons/19_finetuning.md.
 """
 
@@ -16,12 +16,14 @@ from miniclip.weights import reading
 
 
 def interpolate(start, tuned, alpha):
-    """The state dict (1 - alpha) * start + alpha * tuned of two of the same names and shapes.
+    """The state dict (1 - alpha) * start + alpha * tuned.
 
-    alpha from 0, exactly start, to 1, exactly tuned. Numbers on which the two agree stay exactly as
-    they are, for any alpha (a frozen tower). Whole numbers, which count batches, are not averaged:
-    they are those of the nearer one, tuned at 0.5. Neither argument is changed. Raises UserError for
-    another alpha.
+    start, tuned: state dicts with the same names and shapes. They are not changed. alpha: 0 gives
+    exactly start, and 1 exactly tuned.
+
+    A number that is equal in both stays exactly as it is for any alpha, for example in a frozen
+    tower. Whole numbers, which count batches, are not averaged: they are those of start if alpha is
+    below 0.5, and those of tuned otherwise. Raises UserError if alpha is not from 0 to 1.
     """
     refuse({f"alpha must be from 0 to 1, not {alpha}": not 0 <= alpha <= 1})
     return {
@@ -33,7 +35,7 @@ def interpolate(start, tuned, alpha):
 
 
 def check_alike(names: tuple[str, str], configs: tuple[dict, dict]) -> None:
-    """Raise UserError unless two models, called `names`, have the same shapes and vocabulary."""
+    """Raise UserError unless the models called `names` have the same shapes and vocabulary."""
     first, second = (PLAIN | config for config in configs)
     pairs = {key: (first[key], second.get(key)) for key in sorted(first)}
     refuse(
@@ -51,10 +53,12 @@ def check_alike(names: tuple[str, str], configs: tuple[dict, dict]) -> None:
 def save_average(path, alpha, names, state, model, tokenizer, run, overwrite=False):
     """Write the average as a checkpoint without optimizer, which `load` and eval.py read.
 
-    names: of the two models, from start to tuned; state: what interpolate gave; model, tokenizer:
-    the tuned ones, for config and vocabulary; run: the tuned checkpoint, whose options are kept so
-    that eval.py finds its pairs, or {} for weights from elsewhere; overwrite: replace a file that
-    miniclip did not write.
+    - names: the names of the two models, start first.
+    - state: what interpolate returned.
+    - model, tokenizer: the fine-tuned ones, for the config and the vocabulary.
+    - run: the fine-tuned checkpoint, or {} if no run of miniclip made the weights. The run's
+      options are kept, so that eval.py finds its pairs.
+    - overwrite: replace a file that miniclip did not write.
     """
     check_output(path, reading.by_miniclip, overwrite)
     kept = {name: run[name] for name in ("options", "pairs", "packages") if name in run}

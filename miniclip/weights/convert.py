@@ -1,11 +1,12 @@
-"""Weights in and out: OpenAI's files, open_clip's and our own checkpoints become a model, and back.
+"""Weights in and out: OpenAI's, open_clip's and our own files become a model, and a model a file.
 
-reading.py opens the file. architecture.py finds the architecture from the shapes of the tensors, and
-huggingface.py from config.json. Every tensor is checked here by name and shape before a model is built.
-No shape tells the activation (GELU or QuickGELU), so it must be written down somewhere: weights that
-run with the wrong one raise no error and lose accuracy.
-names.py finds weights that have a name, and downloads them. Left out: models that CLIP's files cannot
-describe (other text encoders, other poolings).
+names.py finds weights that are given by a name, and downloads them. reading.py opens the file.
+architecture.py finds the architecture from the shapes of the tensors, and huggingface.py finds it
+in config.json. Here the name and shape of every tensor are checked before a model is built.
+
+The shapes do not tell the activation (GELU or QuickGELU), so it must be written down somewhere.
+Weights that run with the wrong activation raise no error, but lose accuracy.
+Left out: models that CLIP's files cannot describe (other text encoders, other poolings).
 """
 
 import contextlib
@@ -42,8 +43,8 @@ from miniclip.weights.architecture import (
     to_write,
 )
 
-NOTE = "miniclip"  # under this name save_openclip records the config
-# what the weights and --model may have different values of
+NOTE = "miniclip"  # save_openclip records the config under this name
+# entries of the config that may differ between the weights and --model
 RESIZED = ("image_size", "context_length", "activation")
 
 
@@ -54,35 +55,43 @@ def load(
     activation: str | None = None,
     image_size: int | None = None,
 ) -> tuple[CLIP, Tokenizer, Callable]:
-    """Read a model: path -> (model, tokenizer, preprocess). The model is in eval mode and in float32.
+    """Read a model: path -> (model, tokenizer, preprocess). The model is in eval mode, in float32.
 
     path is one of
-        "icons", "web"              the models in the package (write "./icons" for a file of that name)
+        "icons", "web"              the models in the package ("./icons" is a file of that name)
         "ViT-B/32", "hf-hub:..."    a name of names.py, downloaded if it is not on this machine
         checkpoint.pt               of a run of train.py
         .pt                         of OpenAI (QuickGELU)
         .pt, .bin, .safetensors     of open_clip, or the folder with such a file
         a folder, or a file in it   a CLIP of Hugging Face's transformers (huggingface.py)
 
-    activation: "gelu" or "quickgelu", for a file of open_clip, which does not record it. It may be left
-    out if the model's open_clip_config.json is beside the file, or if save_openclip wrote the file.
-    image_size: pixels, to use the model at another size than it was trained at (position embeddings
-    are interpolated).
-    tokenizer: the one in our checkpoint or in Hugging Face's folder, else the released one. If
-    the file holds none and the model was not trained with the released one, the tokenizer raises
-    UserError when it is used.
-    model.config["tokenizer"] says which: "openai", a SHA-256 (Tokenizer.digest), None for unknown.
-    preprocess: picture -> (3, S, S) tensor.
-    Raises UserError, one sentence, for a file that is damaged, that holds no CLIP, that has other
-    shapes than it says, or that declares more data than it contains; for weights that are NaN or
-    infinite; for another `activation` than the file records; and for a device that is not there.
+    - activation: "gelu" or "quickgelu". A file of open_clip does not record it, so it must be
+      given, unless the model's open_clip_config.json is beside the file or save_openclip wrote the
+      file.
+    - image_size: in pixels, to use the model at another size than it was trained at (position
+      embeddings are interpolated).
+
+    The tokenizer is the one in our checkpoint or in Hugging Face's folder, and otherwise the
+    released one. If the model was trained with another vocabulary that the file does not hold, the
+    tokenizer raises UserError when it is used. model.config["tokenizer"] says which vocabulary it
+    is: "openai", a SHA-256 (Tokenizer.digest), or None if it is unknown. preprocess turns a picture
+    into a (3, S, S) tensor.
+
+    Raises UserError
+
+    - for a file that is damaged or holds no CLIP;
+    - for a file whose shapes are not what it says, or that declares more data than it contains;
+    - for weights that are NaN or infinite;
+    - if `activation` is not the one that the file records;
+    - for a device that is not there.
+
     Nothing in the file is executed.
     """
     return load_with_file(path, device, activation, image_size)[2:]
 
 
 def load_with_file(path, device="cpu", activation=None, image_size=None):
-    """`load`, and before what it returns the path of the file and what that holds."""
+    """As `load`, but returns (path of the file, its content, model, tokenizer, preprocess)."""
     path = reading.find(path)
     file = reading.read(path)
     device, content, tokenizer = pick_device(device), file["content"], None
@@ -106,9 +115,9 @@ def load_with_file(path, device="cpu", activation=None, image_size=None):
             f"{path} was trained with {told}, and {activation=} was asked for": (
                 told not in (None, activation)
             ),
-            f"{path} does not tell its activation; give activation='gelu' or 'quickgelu' (OpenAI's "
-            "weights, and open_clip's models named so), or put its open_clip_config.json beside "
-            "it": activation is None,
+            f"{path} does not tell its activation; give activation='quickgelu' (for OpenAI's "
+            "weights, and for models whose open_clip name ends so) or 'gelu', or put the model's "
+            "open_clip_config.json beside the file": activation is None,
         }
     )
     config["activation"] = activation
@@ -116,7 +125,7 @@ def load_with_file(path, device="cpu", activation=None, image_size=None):
         config["image_size"] = int(image_size)
         want = on_meta(path, config, len(state)).state_dict()
         [name] = [n for n in want if n.startswith("visual.") and "positional" in n]
-        with contextlib.suppress(Exception):  # `build` names a tensor that is missing or odd
+        with contextlib.suppress(Exception):  # if the tensor is missing or odd, `build` says so
             state = state | {name: resize_positions(state[name], math.isqrt(len(want[name])))}
     model = build(path, config, state).to(device).eval()
     return (
@@ -131,15 +140,15 @@ def load_with_file(path, device="cpu", activation=None, image_size=None):
 def build(path: Path, config: dict, state: dict) -> CLIP:
     """The model of a config with the weights `state`, {name: tensor}, on the CPU and in float32.
 
-    path: the file that both are from. Raises UserError, naming a tensor, unless `state` has exactly the
-    tensors of this config and all its numbers are finite.
+    path: the file that both are from. Raises UserError, naming a tensor, unless `state` has exactly
+    the tensors of this config and all its numbers are finite.
     """
     model = on_meta(path, config, len(state))
     want = model.state_dict()
     zero = torch.zeros((), dtype=torch.int64)  # for the counters, which older files do not have
     state = {name: zero for name in want if name.endswith("num_batches_tracked")} | state
     must_match(path, state, want, config.get("name") or "model")
-    model.to_empty(device="cpu").load_state_dict(state)  # in 32 bits, whatever the file has
+    model.to_empty(device="cpu").load_state_dict(state)  # becomes float32, whatever the file has
     return model
 
 
@@ -149,22 +158,25 @@ def save_openclip(
 ) -> str:
     """Write weights that open_clip.create_model(name, pretrained=path) loads; returns that name.
 
-    path: .pt, or .safetensors. The config is recorded in the file, so that `load` knows the
-    activation and the vocabulary. any_tokenizer: also write a model that was trained on another
-    vocabulary than open_clip's; whoever uses the file must bring that tokenizer. overwrite:
-    replace a file that miniclip did not write. Raises UserError when open_clip has no config for the
-    model, or would feed it other ids.
+    - path: a .pt or a .safetensors file. The config is recorded in it, so that `load` knows the
+      activation and the vocabulary.
+    - any_tokenizer: also write a model that was trained on another vocabulary than open_clip's.
+      Whoever uses the file must bring that tokenizer.
+    - overwrite: replace a file that miniclip did not write.
+
+    Raises UserError if open_clip has no config for the model, or if the model was trained on
+    another vocabulary and any_tokenizer is False.
     """
     must_be_clip(model)
     name, vocabulary = released(model.config), model.config["tokenizer"]
     refuse(
         {
             f"open_clip has no config for this {model.config['name'] or 'model'}: it must be one of "
-            f"{', '.join(OPENCLIP)} with its image size, context length and 49408 "
+            f"{', '.join(OPENCLIP)} with the released image size, context length and 49408 "
             "tokens": name is None,
             f"this model was trained on a vocabulary of its own (sha256 {vocabulary}), and open_clip "
-            "would feed it the ids of the released one; any_tokenizer=True writes it all the "
-            "same": vocabulary not in (None, "openai") and not any_tokenizer,
+            "would feed it the ids of the released one; any_tokenizer=True writes the model "
+            "anyway": vocabulary not in (None, "openai") and not any_tokenizer,
         }
     )
     check_output(path, reading.by_miniclip, overwrite)
@@ -181,12 +193,20 @@ def save_openclip(
 def initial_state(name: str, model: str | None = None, activation: str | None = None) -> dict:
     """The weights that fine-tuning starts from (train.py --init): {"model", "config", "tokenizer"}.
 
-    name, activation: as in `load`. model: a name of MODELS with the same towers, whose picture size is
-    then used (position embeddings are interpolated, as for the paper's ViT-L/14@336px, section 2.5);
-    None keeps the picture size of the weights. The three values are a state dict, `model.config` and
-    `Tokenizer.state()`, as in the checkpoint of a run. Raises UserError for what `load` refuses, if
-    `model` has other towers, and if the file's vocabulary is not known, because a new tower or a new
-    vocabulary would start from random weights. Lesson: lessons/19_finetuning.md.
+    - name, activation: as `path` and `activation` of `load`.
+    - model: a name of MODELS with the same towers. Its picture size is then used, and position
+      embeddings are interpolated, as for the paper's ViT-L/14@336px (section 2.5). None keeps the
+      picture size of the weights.
+
+    The three values are a state dict, `model.config` and `Tokenizer.state()`, as in the checkpoint
+    of a run. Raises UserError
+
+    - for weights that `load` refuses;
+    - if `model` has other towers, because these would start from random weights;
+    - if the vocabulary of the weights is not known, because a new one would start from random
+      weights.
+
+    Lesson: lessons/19_finetuning.md.
     """
     towers = MODELS[named(model)] if model else {}
     loaded, tokenizer, _ = load(name, activation=activation, image_size=towers.get("image_size"))
@@ -194,7 +214,7 @@ def initial_state(name: str, model: str | None = None, activation: str | None = 
     refuse(
         {
             f"--init {name} has other towers than --model {model}: its {key} is {config[key]}, not "
-            f"{wanted}; leave out --model to take those of the file": config[key] != wanted
+            f"{wanted}; leave out --model to use the towers of {name}": config[key] != wanted
             for key, wanted in towers.items()
             if key not in RESIZED
         }
@@ -203,7 +223,7 @@ def initial_state(name: str, model: str | None = None, activation: str | None = 
 
 
 def from_checkpoint(path: Path, content: dict) -> tuple[dict, dict, Tokenizer]:
-    """(config, state, tokenizer) of what miniclip/training/checkpoint.py wrote."""
+    """(config, state, tokenizer) from a checkpoint that miniclip/training/checkpoint.py wrote."""
     with refusing(f"{path} is no checkpoint that can be read"):
         tokenizer = Tokenizer.from_state(content["tokenizer"])
     config, state = content["config"] | {"tokenizer": tokenizer.digest}, dict(content["model"])
@@ -223,9 +243,9 @@ def from_checkpoint(path: Path, content: dict) -> tuple[dict, dict, Tokenizer]:
 
 
 def _state_dict(path, content):
-    """{name: tensor} of OpenAI's and open_clip's formats."""
+    """{name: tensor} from the content of a file of OpenAI or open_clip."""
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]  # open_clip's runs keep an optimizer beside it
+        content = content["state_dict"]  # a checkpoint of open_clip also holds an optimizer
     refuse(
         {
             f"{path} holds no weights: it should be a dict of tensors by name": (
@@ -235,13 +255,13 @@ def _state_dict(path, content):
     )
     state = {name.removeprefix("module."): tensor for name, tensor in content.items()}
     refuse({f"{path} has two tensors of one name": len(state) < len(content)})
-    # numbers, and the causal mask, that archives hold beside the weights
+    # OpenAI's archives hold three numbers and the causal mask beside the weights
     others = ("input_resolution", "context_length", "vocab_size", "attn_mask")
     return {name: tensor for name, tensor in state.items() if name not in others}
 
 
 class _NoTokenizer:
-    """Stands in for a tokenizer that the file does not hold: any use of it raises UserError(reason)."""
+    """Stands in for a tokenizer that the file does not hold: any use raises UserError(reason)."""
 
     def __init__(self, reason):
         self._reason = reason
@@ -250,7 +270,7 @@ class _NoTokenizer:
         raise UserError(self._reason)
 
     def __getattr__(self, name):
-        if name.startswith("_"):  # copy and pickle ask for what is not there
+        if name.startswith("_"):  # copy and pickle look for methods that need not exist
             raise AttributeError(name)
         self()
 

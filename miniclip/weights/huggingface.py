@@ -1,22 +1,27 @@
 """CLIP in the files of Hugging Face's transformers: a folder becomes a model, and back.
 
-The tensors differ from ours in three ways: they have other names, q, k and v are three matrices instead
-of a packed one, and the projections to the shared space are transposed (E, D). The heads and the
-activation, which no shape tells, are in config.json. preprocessor_config.json must ask for CLIP's own
-pictures, because the model gets no others here.
+The tensors differ from ours in three ways:
 
-The text feature is the activation at the first end token, which model/text.py finds as the largest id.
-transformers takes the first eos_token_id of config.json. Files from before transformers 4.31 say 2
-there, and then transformers takes the largest id too. On rows of CLIP's tokenizer these are the same
-position, also when the rows are padded with end tokens. Other ids are refused.
+- they have other names;
+- q, k and v are three matrices instead of a packed one;
+- the projections to the shared space are transposed, (E, D).
 
-tokenizer.json, or vocab.json and merges.txt, hold the vocabulary. They write an entry in visible
-characters (byte_alphabet), and the end of a word as "</w>". The ids must be in the order of
-bpe/tokenizer.py, as they are in the released files: bytes, bytes that end a word, merges, start, end.
-Words are split and lower-cased by bpe/cleaning.py, so tokenizer.json must say the same of them.
-docs/weights.md lists the texts that transformers' tokenizer reads otherwise.
-Left out: ResNets (transformers has none), MLPs that are not 4 times as wide, models of one tower,
-added tokens, other kinds of tokenizers.
+The shapes do not tell the number of heads and the activation; config.json does.
+preprocessor_config.json must ask for CLIP's own preprocessing, because miniclip has no other.
+
+The text feature is the activation at the first end token. model/text.py takes the largest id of a
+row as the end token. transformers takes the first id that equals eos_token_id in config.json. Files
+from before transformers 4.31 say 2 there, and for them transformers takes the largest id too. In
+rows of CLIP's tokenizer both rules find the same position, also if the rows are padded with end
+tokens. Files with any other eos_token_id are refused.
+
+The vocabulary is in tokenizer.json, or in vocab.json and merges.txt. These files write an entry in
+visible characters (byte_alphabet), and the end of a word as "</w>". The ids must be in the order of
+bpe/tokenizer.py, as in the released files: bytes, bytes that end a word, merges, start, end.
+bpe/cleaning.py splits and lower-cases words, so tokenizer.json must ask for the same rules.
+docs/weights.md lists the texts that transformers' tokenizer reads differently.
+Left out: ResNets (transformers' CLIP has none), MLPs that are not 4 times as wide, models of one
+tower, added tokens, other kinds of tokenizers.
 """
 
 import json
@@ -43,7 +48,7 @@ from miniclip.weights.architecture import (
 )
 from miniclip.weights.reading import read_json
 
-# whole names first, then parts of the others
+# our name -> transformers' name: NAMES has whole names, PARTS the parts of all other names
 NAMES = {
     "logit_scale": "logit_scale",
     "text_projection": "text_projection.weight",
@@ -68,7 +73,7 @@ PARTS = {
 }
 TRANSPOSED = ("text_projection", "visual.proj")
 ACTIVATIONS = {"quick_gelu": "quickgelu", "gelu": "gelu"}
-# What config.json leaves out has these values (transformers 5.24). For FIXED miniclip has no others.
+# The values of what config.json leaves out (transformers 5.24). miniclip has no others for FIXED.
 FIXED = {"layer_norm_eps": 1e-5, "attention_dropout": 0.0}
 TOWER = {"num_hidden_layers": 12, "hidden_act": "quick_gelu", **FIXED}
 TEXT = TOWER | {
@@ -98,7 +103,8 @@ PICTURES = {
     "image_std": list(STD),
 }
 START, END = "<|startoftext|>", "<|endoftext|>"
-# what every tokenizer.json of CLIP splits words with; from transformers 5 on special tokens come first
+# How tokenizer.json splits a text of CLIP into words. From transformers 5 on, the expression begins
+# with the special tokens.
 SPLIT = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 SPLITS = [
     [
@@ -114,7 +120,7 @@ NORMALIZERS = [
     {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "},
 ]
 WEIGHTS = "model.safetensors"
-# save_huggingface refuses a folder that still holds one of these which it does not write itself
+# save_huggingface refuses a folder that holds one of these files, unless it would replace the file
 READ_BY_OTHERS = """config.json model.safetensors model.safetensors.index.json tokenizer.json
     vocab.json merges.txt tokenizer_config.json special_tokens_map.json added_tokens.json
     preprocessor_config.json processor_config.json""".split()
@@ -123,9 +129,9 @@ READ_BY_OTHERS = """config.json model.safetensors model.safetensors.index.json t
 def read(path: str | Path, state: dict) -> tuple[dict, dict, Tokenizer | None]:
     """The model in a file of transformers -> (config, {our name: tensor}, tokenizer or None).
 
-    path: of the weights, with config.json beside it, and perhaps the tokenizer's and the
-    preprocessor's files; state: {name: tensor} in it. Raises UserError for what is no CLIP, has a
-    part that miniclip lacks, or is not what its config.json says.
+    path: the file of weights. config.json must be beside it, and files of the tokenizer and of the
+    preprocessor may be. state: the {name: tensor} in the file. Raises UserError if the model is no
+    CLIP, has a part that miniclip lacks, or is not what its config.json says.
     """
     beside = Path(path).parent / "config.json"
     refuse(
@@ -142,7 +148,7 @@ def read(path: str | Path, state: dict) -> tuple[dict, dict, Tokenizer | None]:
     size = config["vocab_size"] if tokenizer is None else tokenizer.vocab_size
     refuse(
         {
-            f"{beside}: {config['vocab_size']} tokens, and its tokenizer has {size}": size
+            f"{beside}: it says {config['vocab_size']} tokens, and its tokenizer has {size}": size
             > config["vocab_size"],
             f"{beside}: texts end at eos_token_id {eos}, and the tokenizer's end token is "
             f"{size - 1}": eos not in (2, size - 1),  # 2: in files from before transformers 4.31
@@ -153,7 +159,7 @@ def read(path: str | Path, state: dict) -> tuple[dict, dict, Tokenizer | None]:
         with refusing(f"{other} asks for pictures that miniclip does not make"):
             asked = read_json(other) if other.is_file() else {}
             check_pictures(asked.get("image_processor", asked), _pictures(config["image_size"]))
-    # older files keep the numbers 0, 1, 2, ... beside the weights
+    # older files hold the positions 0, 1, 2, ... beside the weights
     state = {k: v for k, v in state.items() if not k.endswith("embeddings.position_ids")}
     must_match(path, state, to_theirs(want))
     assumed = "openai" if size == RELEASED_TOKENS else None
@@ -170,12 +176,19 @@ def save_huggingface(
 ) -> None:
     """Write a folder that transformers' CLIPModel.from_pretrained loads with no tensor missing.
 
-    It holds config.json, model.safetensors and preprocessor_config.json, and for CLIPTokenizer
-    vocab.json, merges.txt and tokenizer_config.json. These three hold `tokenizer`. If it is None, they
-    hold the released tokenizer where the model was trained with that. If it is None and the model's
-    vocabulary is unknown, they are not written, and a warning says so. overwrite: replace files that are
-    there. Raises UserError for a ResNet, for a model of another vocabulary whose tokenizer is not given,
-    and for a folder that still holds another model's files, e.g. its tokenizer.json.
+    The folder gets config.json, model.safetensors and preprocessor_config.json, and for
+    CLIPTokenizer vocab.json, merges.txt and tokenizer_config.json.
+
+    - tokenizer: it is written into the last three files. None means the released tokenizer, if the
+      model was trained with it. If it is None and the model's vocabulary is unknown, the three
+      files are not written, and a warning says so.
+    - overwrite: replace files that exist.
+
+    Raises UserError
+
+    - for a ResNet;
+    - if the model was trained with another vocabulary than that tokenizer has;
+    - for a folder that holds another model's files which would stay, e.g. its tokenizer.json.
     """
     must_be_clip(model)
     config, folder = model.config, Path(folder)
@@ -186,8 +199,8 @@ def save_huggingface(
     known = (None, tokenizer.digest) if tokenizer else (None,)
     refuse(
         {
-            f"transformers' CLIP has no ResNet, so this {config['name'] or 'model'} is none of its "
-            "models": config["vision_patch"] is None,
+            f"transformers' CLIP has no ResNet, so this {config['name'] or 'model'} cannot be "
+            "written": config["vision_patch"] is None,
             "this tokenizer has another vocabulary than the model was trained on": tokenizer
             and (vocabulary not in known or end >= size),
             f"this model was trained on a vocabulary of its own (sha256 {vocabulary}); give its "
@@ -220,7 +233,7 @@ def save_huggingface(
     with replacing(folder / WEIGHTS) as file:
         file.write(save(weights, metadata={"format": "pt"}))
         file.flush()
-        # until all is written there is no config.json, so that nobody reads one of another model
+        # config.json comes last, so that nobody reads new weights with the config of another model
         Path(os.path.realpath(folder / "config.json")).unlink(missing_ok=True)
     for name, content in written.items():
         with replacing(folder / name) as file:
@@ -228,7 +241,7 @@ def save_huggingface(
 
 
 def to_theirs(state: dict) -> dict:
-    """{our name: tensor} of a ViT's CLIP -> {transformers' name: tensor}, views of the same memory."""
+    """{our name: tensor} of a CLIP with a ViT -> {transformers' name: a view of the tensor}."""
     out = {}
     for name, tensor in state.items():
         theirs = _names(name)
@@ -245,7 +258,7 @@ def _to_ours(want, state):
 
 
 def _names(ours):
-    """transformers' name of a tensor of ours, in a list; three names for the packed q, k and v."""
+    """A list of transformers' name for one of our tensors, or three names for packed q, k and v."""
     if ours in NAMES:
         return [NAMES[ours]]
     tower = "vision_model." if ours.startswith("visual.") else "text_model."
@@ -257,8 +270,8 @@ def _names(ours):
 
 
 def _from_json(whole):
-    """config.json -> (config of CLIP, eos_token_id). UserError for what miniclip has not got."""
-    # first, because the towers of other models differ in what `_tower` refuses
+    """config.json -> (config of CLIP, eos_token_id). UserError if miniclip lacks such a model."""
+    # checked first, because for another kind of model `_tower` would name a less telling mistake
     refuse(
         {
             f"its model_type is {whole.get('model_type')!r}, not 'clip'": (
@@ -271,7 +284,7 @@ def _from_json(whole):
     refuse(
         {
             f"its pictures have {channels} channels, not 3": channels != 3,
-            f"hidden_act is {acts[0]!r} and {acts[1]!r}, where both must be 'gelu' or "
+            f"hidden_act is {acts[0]!r} and {acts[1]!r}; both must be 'gelu', or both "
             "'quick_gelu'": acts[0] != acts[1] or acts[0] not in ACTIVATIONS,
         }
     )
@@ -292,8 +305,10 @@ def _from_json(whole):
 
 
 def _tower(whole, key, defaults):
-    """A tower's part of config.json, complete and checked. Old files have a second part, key_dict,
-    which counts more, defaults included."""
+    """The part of config.json for one tower, checked, with the defaults of what it leaves out.
+
+    In old files the part occurs a second time, as key + "_dict". Then only the second one counts.
+    """
     config = defaults | (whole.get(key) or {})
     if whole.get(f"{key}_dict") is not None:
         config |= defaults | whole[f"{key}_dict"]
@@ -309,7 +324,7 @@ def _tower(whole, key, defaults):
 
 
 def _to_json(config, end, dtype):
-    """The config of CLIP -> config.json, a dict. end: the id of the end token; dtype: the weights'."""
+    """config.json for a config of CLIP, a dict. end: the end token's id; dtype: of the weights."""
     [act] = [theirs for theirs, ours in ACTIVATIONS.items() if ours == config["activation"]]
     text, vision = (
         FIXED
@@ -347,7 +362,7 @@ def _to_json(config, end, dtype):
 
 
 def _pictures(image_size):
-    """What preprocessor_config.json says of pictures, a dict."""
+    """The settings for pictures in preprocessor_config.json, a dict."""
     return PICTURES | {
         "size": {"shortest_edge": image_size},
         "crop_size": {"height": image_size, "width": image_size},
@@ -355,8 +370,8 @@ def _pictures(image_size):
 
 
 def read_tokenizer(folder: Path, context_length: int) -> Tokenizer | None:
-    """The Tokenizer in a folder, or None where there is none. UserError for one that is damaged or of
-    another kind than CLIP's."""
+    """The Tokenizer in a folder, or None if the folder has none. Raises UserError if it is damaged
+    or not of CLIP's kind."""
     files = [folder / name for name in ("tokenizer.json", "vocab.json", "merges.txt")]
     if not any(map(os.path.lexists, files)):
         return None
@@ -380,7 +395,7 @@ def read_tokenizer(folder: Path, context_length: int) -> Tokenizer | None:
         odd = min(vocabulary.keys() ^ set(entries), default="the order")
         refuse(
             {
-                f"its entries are not bytes, merges, start and end ({odd[:40]!r})": (
+                f"its entries must be bytes, merges, start and end; what differs is {odd[:40]!r}": (
                     vocabulary != {name: i for i, name in enumerate(entries)}
                 )
             }
@@ -418,15 +433,15 @@ def _from_tokenizer_json(whole):
     vocabulary, rows = model["vocab"] | added, whole.get("post_processor") or {}
     refuse(
         {
-            "its model is no byte-pair encoding with word ends alone": (
+            "its model must be a byte-pair encoding in which only the ends of words are marked": (
                 odd
                 or model.get("type", "BPE") != "BPE"
                 or model.get("end_of_word_suffix") != "</w>"
             ),
-            "it splits words or treats upper case in another way": (
+            "it splits words, or treats upper case, differently from CLIP": (
                 not known or _steps(whole, "pre_tokenizer") not in SPLITS
             ),
-            "the rows of ids that it makes do not have the start and the end token at their ends": any(
+            "its rows of ids must begin with the start token and finish with the end token": any(
                 key in rows and rows[key] != [name, vocabulary[name]]
                 for key, name in (("cls", START), ("sep", END))
             ),
@@ -436,7 +451,7 @@ def _from_tokenizer_json(whole):
 
 
 def _steps(whole, part):
-    """The steps of a part of tokenizer.json, in a list, without what changes no ids."""
+    """A list of the steps in a part of tokenizer.json, without the options that change no ids."""
     part, several = whole.get(part) or {}, part.replace("_", "") + "s"
     return [
         {key: value for key, value in step.items() if key not in ("trim_offsets", "use_regex")}

@@ -1,11 +1,11 @@
-"""Weights by the names that people know, from the places where other libraries keep their downloads.
+"""Find weights by the names that people know, where other libraries keep their downloads.
 
-OpenAI's package keeps its files in ~/.cache/clip. transformers and open_clip keep theirs in the cache of
-Hugging Face's hub, which huggingface_hub finds. A name is looked for in both places. If it is in
-neither, the weights are downloaded into the hub's cache, unless HF_HUB_OFFLINE=1 forbids it.
+OpenAI's package keeps its files in ~/.cache/clip. transformers and open_clip keep theirs in the
+cache of Hugging Face's hub, which huggingface_hub finds. Weights are looked for in both places. If
+they are in neither, they are downloaded into the hub's cache, unless HF_HUB_OFFLINE=1 forbids it.
 
-Only the names below and names that begin with "hf-hub:" are ever asked for on the network. A path
-never is, whether it exists or not.
+Only the names below and names that begin with "hf-hub:" are ever sent over the network. The path of
+a file never is, even if there is no such file.
 """
 
 import contextlib
@@ -63,9 +63,9 @@ PUBLISHED = {
         "timm/vit_large_patch14_clip_336.openai",
     ),
 }
-ANSWER_S = 5  # the hub answers within, or else is not there
-# the names that weights have in a folder of the hub; the first that is there is read
-INDEX = ".index.json"  # ends the name of the index of a model in several files
+ANSWER_S = 5  # seconds; if the hub takes longer to answer, it counts as unreachable
+INDEX = ".index.json"  # the end of an index's name; a model in several files has an index
+# the names that weights have in a folder of the hub; the first one that exists is read
 IN_FOLDER = (
     "model.safetensors",
     "model.safetensors" + INDEX,
@@ -79,7 +79,7 @@ BESIDE = """config.json open_clip_config.json preprocessor_config.json vocab.jso
 
 
 def is_known(name: str) -> bool:
-    """Whether `locate` may look for a name: an alias of a released model, or one of the hub's."""
+    """Whether `locate` may look for a name: of a released model, or of a repository of the hub."""
     return (
         name.startswith(HUB)
         or ALIASES.get(name, name) in PUBLISHED
@@ -88,10 +88,10 @@ def is_known(name: str) -> bool:
 
 
 def locate(name: str) -> Path:
-    """The file or the folder of the weights that a known name names, downloaded where it is missing.
+    """The file or the folder with the weights of a known name. They are downloaded if necessary.
 
-    Raises UserError where a file of OpenAI's has another SHA-256 than the published one, and where
-    there are no such weights here and they cannot be downloaded.
+    Raises UserError if a file in ~/.cache/clip does not have the SHA-256 that OpenAI published, or
+    if the weights are not on this machine and cannot be downloaded.
     """
     ours, repositories = ALIASES.get(name, name), [name.removeprefix(HUB)]
     if ours in PUBLISHED:
@@ -110,7 +110,7 @@ def locate(name: str) -> Path:
     by_hand = f"hf download {repositories[0]} --local-dir DIR, and give DIR"
     refuse(
         {
-            f"to look for {name}, or to download it: pip install huggingface_hub, or {by_hand}": (
+            f"to find or to download {name}: pip install huggingface_hub, or {by_hand}": (
                 find_spec("huggingface_hub") is None
             )
         }
@@ -118,7 +118,8 @@ def locate(name: str) -> Path:
     import huggingface_hub as hub
 
     for repository in repositories:
-        with contextlib.suppress(OSError, ValueError, RuntimeError):  # not there, no name, no home
+        # not in the cache, no valid name, or no home folder
+        with contextlib.suppress(OSError, ValueError, RuntimeError):
             here = Path(hub.snapshot_download(repository, local_files_only=True))
             names = {*os.listdir(here)}
             if names & {*IN_FOLDER} and names & {*BESIDE[:2]}:
@@ -130,8 +131,8 @@ def locate(name: str) -> Path:
             file.rfilename for file in hub.model_info(repositories[0], timeout=ANSWER_S).siblings
         }
         weights = next((file for file in IN_FOLDER if file in files), None)
-        refuse({f"it holds none of {', '.join(IN_FOLDER)}": weights is None})
-        parts = weights.removesuffix(INDEX).replace(".", "-*.")  # of a model in several files
+        refuse({f"its repository holds none of {', '.join(IN_FOLDER)}": weights is None})
+        parts = weights.removesuffix(INDEX).replace(".", "-*.")  # files of a model in several files
         return Path(
             hub.snapshot_download(repositories[0], allow_patterns=[weights, parts, *BESIDE])
         )

@@ -1,13 +1,18 @@
 """Open a file of weights without running what is in it: four formats in, one dict out.
 
-A checkpoint of torch is a pickle, and a pickle is a program. So .safetensors is read with its own
-library, which reads tensors and text only. A pickle is read with torch.load(weights_only=True), which
-accepts tensors, numbers, strings, lists and dicts and refuses everything else (training/archive.py).
-OpenAI's files are TorchScript archives, of which the tensors are read and nothing is compiled.
-Hugging Face's libraries split a large model into several files and write an index, which says where
-each tensor is. Models in the package have a name instead of a path, and so have released models
-(names.py). What a file declares is compared with a limit before memory or time is taken. No released
-CLIP comes near these limits.
+A checkpoint of torch is a pickle, and a pickle is a program, so it must not simply be loaded. This
+is how the four formats are read:
+
+- a pickle, with torch.load(weights_only=True), which accepts tensors, numbers, strings, lists and
+  dicts and refuses everything else (training/archive.py);
+- .safetensors, with its own library, which reads tensors and text only;
+- OpenAI's TorchScript archives: only the tensors are read, and nothing is compiled;
+- an index, which Hugging Face's libraries write if they split a large model into several files. It
+  says which file holds each tensor.
+
+Models in the package, and released models, have a name instead of a path (names.py). The sizes that
+a file declares are compared with limits before memory or time is spent on them. No released CLIP
+comes near these limits.
 Left out: numpy files, and running the methods of an archive.
 """
 
@@ -30,10 +35,10 @@ from miniclip.weights.names import IN_FOLDER, INDEX, is_known, locate
 
 RELEASED = Path(__file__).parent / "released"  # what lessons/studies/release.py wrote
 JSON_BYTES = 32 << 20
-HEADER_BYTES = 8 << 20  # of a safetensors file; RN50x64's has 0.14 MB
+HEADER_BYTES = 8 << 20  # the most in the header of a safetensors file; RN50x64's has 0.14 MB
 MODULES = 10_000  # the most in a TorchScript archive; RN50x64 has about 600
-LONGEST_NAME = 1000  # characters, of a module
-SOURCE_BYTES = 64 << 20  # of an archive's compressed text, beyond the archive's size
+LONGEST_NAME = 1000  # characters in the name of a module
+SOURCE_BYTES = 64 << 20  # how much larger than the archive its entries may be, since text is packed
 # QuickGELU's 1.702 as an archive stores a constant
 QUICK = {
     torch.tensor([1.702], dtype=dtype).view(torch.uint8).numpy().tobytes()
@@ -42,16 +47,17 @@ QUICK = {
 
 
 def available_models() -> list[str]:
-    """The names that `load` knows: models in the package, then released ones, which it may download."""
+    """The names that `load` knows: packaged models, then released ones, which it may download."""
     return [*sorted(file.stem for file in RELEASED.glob("*.pt")), *OPENAI]
 
 
 def find(path: str | Path, known: bool = True) -> Path:
     """The file of weights that `path` means.
 
-    The name of a packaged model ("icons") always means that model; write "./icons" for a file of that
-    name. A folder means the weights in it (IN_FOLDER). If nothing is at `path` and it is a name of
-    names.py, it means these weights, which may be downloaded; with known=False it does not.
+    The name of a packaged model ("icons") always means that model; write "./icons" for a file of
+    that name. A folder means the weights in it (IN_FOLDER). If nothing is at `path`, it may be a
+    name that names.py knows. Then the weights of that name are meant, and they may be downloaded.
+    With known=False, such names are not looked up.
     """
     name = os.fspath(path)
     released = {file.stem: file for file in RELEASED.glob("*.pt")}
@@ -62,12 +68,14 @@ def find(path: str | Path, known: bool = True) -> Path:
 
 
 def read(path: str | Path) -> dict:
-    """Read a weights file, or all that an index names, onto the CPU. Returns a dict with
+    """Read a file of weights, or all files that an index names, onto the CPU. Returns a dict with
 
-    content: what the file holds, which is {name: tensor} unless torch.save wrote it; notes: what the
-    file says of itself, which is the strings of a safetensors file, the content of a file of
-    torch.save if that is a dict, else {}; activation: the one in the methods of a TorchScript file, or
-    None. Raises UserError for what cannot be read.
+    - content: what the file holds. It is {name: tensor}, unless torch.save wrote something else.
+    - notes: what the file says about itself, a dict. It has the strings of a safetensors file. For
+      a dict that torch.save wrote it is that dict. Otherwise it is empty.
+    - activation: "quickgelu" if the methods of a TorchScript file call it, otherwise None.
+
+    Raises UserError if the file cannot be read.
     """
     path, found = Path(path), {"notes": {}, "activation": None}
     refuse(
@@ -106,15 +114,17 @@ def read(path: str | Path) -> dict:
 
 
 def _read_torchscript(path, entries):
-    """({name: tensor} as the archive's state_dict has them, "quickgelu" or None), nothing compiled.
+    """The tensors and the activation in a TorchScript archive, without compiling anything.
 
     Such an archive holds a pickle of its modules, an entry for each tensor, and the source of the
-    methods. torch.jit.load compiles that source, and its parser crashes where text is nested deeply; it
-    also runs a __setstate__. Here a module becomes an empty object with the module's attributes,
-    whatever its class, and the source is text in which the activation is looked for.
-    entries: the archive at `path`. None: the source calls another activation than QuickGELU, or none,
-    or a sigmoid without QuickGELU's number. Raises UserError where the archive is larger than it
-    looks, and almost anything where it is damaged.
+    methods. torch.jit.load compiles that source, and its parser crashes on deeply nested text. It
+    also runs the method __setstate__ of a module. Here every module becomes an object of one empty
+    class, with the module's attributes, and the source is only searched for the activation.
+
+    entries: the zip archive at `path`. Returns ({name: tensor} as in the model's state_dict,
+    "quickgelu" or None). None means that the source calls no activation, another one, or a sigmoid
+    without QuickGELU's number. Raises UserError if the entries are much larger than the file, and
+    almost any error if the archive is damaged.
     """
     packed = sum(entry.file_size for entry in entries.infolist()) - path.stat().st_size
     refuse({f"its entries have {packed:,} bytes more than the file": packed > SOURCE_BYTES})
@@ -127,13 +137,13 @@ def _read_torchscript(path, entries):
     )
     code = b"\n".join(code).decode("utf-8", "replace")
     entries.fp.seek(0)
-    reader = torch._C.PyTorchFileReader(entries.fp)  # the path may be none in UTF-8
+    reader = torch._C.PyTorchFileReader(entries.fp)  # not the path, which may not be UTF-8
     root = torch.serialization._load(reader, "cpu", SimpleNamespace(Unpickler=_Unpickler))
-    # a tensor that is another kind of attribute is in no state_dict
+    # a state_dict holds parameters and buffers only, and not tensors that are other attributes
     lists = re.findall(r"__(?:parameters|buffers)__ = \[(.*)\]", code)
     registered = set(re.findall(r'"(\w+)"', " ".join(lists)))
     modules, state = [("", root)], {}
-    for prefix, module in modules:  # grows
+    for prefix, module in modules:  # the list grows meanwhile
         for name, value in vars(module).items():
             if isinstance(value, _Module):
                 modules.append((f"{prefix}{name}.", value))
@@ -141,7 +151,7 @@ def _read_torchscript(path, entries):
                 state[prefix + name] = value
         refuse(
             {
-                f"it has more than {MODULES:,} modules, or modules in each other": (
+                f"it has more than {MODULES:,} modules, or modules that contain each other": (
                     len(modules) > MODULES or len(prefix) > LONGEST_NAME
                 )
             }
@@ -153,33 +163,34 @@ def _read_torchscript(path, entries):
 
 
 class _Module:
-    """An object of any class in the archive: attributes, and nothing that runs."""
+    """Stands for every class in the archive: its objects have attributes, and no code that runs."""
 
     def __setstate__(self, state):
         refuse({"its __setstate__ would run as soon as it is loaded": not isinstance(state, dict)})
         vars(self).update(state)
 
 
-class _Unpickler(pickle._Unpickler):  # the one in C takes memory for any number that it is told
+class _Unpickler(pickle._Unpickler):  # the one in C allocates as much memory as a file asks for
     def find_class(self, module, name):
         if module.split(".")[0] == "__torch__":
             return _Module
-        if module == "torch.jit._pickle":  # of a list and its type
+        if module == "torch.jit._pickle":  # functions that are given a list and its type
             return lambda value, *kind: value
         known = torch._utils._rebuild_tensor_v2, OrderedDict, torch.device
         return {x.__name__: x for x in known}[name]
 
 
 def read_json(path: Path) -> dict:
-    """The object in a JSON file. Raises OSError, or UserError for anything else than such an object."""
+    """The object in a JSON file, a dict. Raises OSError if the file cannot be read, and UserError
+    if it holds anything else."""
     # a pipe could block for ever
     refuse({f"{path} is not a file": os.path.exists(path) and not os.path.isfile(path)})
     with open(path, "rb") as file:
-        return parse_json(path, file.read(JSON_BYTES))  # one that is longer is cut short
+        return parse_json(path, file.read(JSON_BYTES))  # a longer file is cut, and so is damaged
 
 
 def parse_json(path: Path, text: str | bytes) -> dict:
-    """The object in JSON text that is from a file. UserError for anything else."""
+    """The object in the JSON text of a file, a dict. Raises UserError for anything else."""
     with refusing(f"{path} holds damaged JSON"):
         found = json.loads(text)
     refuse({f"{path} holds JSON, but no object of names and values": not isinstance(found, dict)})
@@ -193,7 +204,7 @@ def _read_shards(index):
         names = sorted(set(homes.values()))
         refuse(
             {
-                "it names files that do not lie beside it, or that hold no weights": (
+                "it names other files than .safetensors or .bin files in its own folder": (
                     not all(re.fullmatch(r"[\w.-]+\.(safetensors|bin)", name) for name in names)
                 )
             }
@@ -203,10 +214,10 @@ def _read_shards(index):
 
 
 def by_miniclip(path: Path) -> dict:
-    """What the file of weights at `path` says of itself if miniclip wrote it, else {}; for
-    check_output.
+    """The notes in the file of weights at `path` if miniclip wrote it, otherwise {}.
 
-    Raises UserError for the checkpoint of a run, which could not go on without its optimizer.
+    check_output uses it to decide whether the file may be replaced. Raises UserError for the
+    checkpoint of a run, because the run could not go on without the optimizer in it.
     """
     try:
         notes = read(path)["notes"]

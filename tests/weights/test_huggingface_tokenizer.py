@@ -130,9 +130,9 @@ def test_other_tokenizers_are_refused_in_one_sentence(learned):
         return {part: {"type": "Sequence", part.replace("_", "") + "s": steps}}
 
     for parts, words in (
-        ({"model": {"type": "WordPiece", "vocab": {}}}, "no byte-pair encoding"),
-        ({"model": {**model, "end_of_word_suffix": ""}}, "no byte-pair encoding"),
-        ({"model": {**model, "ignore_merges": True}}, "no byte-pair encoding"),
+        ({"model": {"type": "WordPiece", "vocab": {}}}, "must be a byte-pair encoding"),
+        ({"model": {**model, "end_of_word_suffix": ""}}, "must be a byte-pair encoding"),
+        ({"model": {**model, "ignore_merges": True}}, "must be a byte-pair encoding"),
         ({"model": {**model, "vocab": swapped}}, "the order"),
         ({"model": {**model, "merges": ["zz a"]}}, "lacks 'zz'"),
         ({"model": {**model, "merges": [3]}}, "tokenizer of CLIP's kind"),
