@@ -21,14 +21,16 @@ ANSWER = "miniclip.training.grad_cache:microbatch_step"
 
 
 def microbatch_step(model, parts, loss_fn, prepare=tuple, autocast=contextlib.nullcontext):
-    """Add the gradients of loss_fn over the whole batch to model's parameters, a part at a time.
+    """Add the gradients of loss_fn over the whole batch to model's parameters, part by part.
 
     model: model(images, tokens, normalize=False) returns image, text and scale; it may be inside
-    DDP. parts: a list of (images, tokens), which may be on the CPU until they are needed. prepare:
-    a function of a part that returns images (M, 3, H, W) and tokens (M, L) on the model's device;
-    by default the part is there as it is. loss_fn: a function of image, text and logit_scale that
-    returns a 0-d loss. autocast: a function that returns the context of each forward pass. Returns
-    the detached (loss, image, text, scale) of the whole batch: image and text (N, E), scale 0-d.
+    DDP. parts: a list of (images, tokens). loss_fn: a function of image, text and logit_scale that
+    returns a 0-d loss. prepare: a function of a part that returns images (M, 3, H, W) and tokens
+    (M, L) on the model's device, so that other parts can wait on the CPU. By default a part is used
+    as it is. autocast: a function that returns the context of each forward pass.
+
+    Returns the detached (loss, image, text, scale) of the whole batch: image and text are (N, E),
+    scale is 0-d.
     """
     raise NotImplementedError  # about 25 lines
 

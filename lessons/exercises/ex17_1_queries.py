@@ -13,10 +13,11 @@ ANSWER = "miniclip.data.curation.curate:choose_queries"
 
 
 def choose_queries(counts, pairs, names, min_count, min_pmi):
-    """The queries, list of str, the rarest first: by the number of pairs, then by the alphabet.
+    """The queries: list of str, sorted by the number of their pairs and then by the alphabet.
 
-    A bigram's pointwise mutual information is log2 of the pairs that it is in, over the pairs that
-    would have both its words if these were independent of each other.
+    counts: {what could be a query: the number of pairs that have it}. pairs: the number of all
+    pairs. A bigram's pointwise mutual information is log2 of a ratio: the number of pairs that have
+    it, over the number that would have both words if the two words were independent of each other.
     """
     # counts: {key: pairs that it is in}, the keys words, bigrams and names ("a b" is a bigram);
     # pairs: how many there are; names: keys that are queries however rare and of however little

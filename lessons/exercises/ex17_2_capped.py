@@ -10,7 +10,7 @@ ANSWER = "miniclip.data.curation.curate:capped"
 
 
 def capped(rows, cap):
-    """The `cap` rows of each query with the smallest draws: (n,) of ASSIGNED -> (m,)."""
+    """Of each query, the `cap` rows with the smallest draws: (n,) of ASSIGNED -> (m,)."""
     # rows: structured array, rows["query"] a number, rows["draw"] the hash, below 2^64, rows["pair"]
     # the pair's number. Of equal draws the smaller pair. The order of the result is free.
     raise NotImplementedError  # about 3 lines of numpy

@@ -22,7 +22,7 @@ def interpolate(start, tuned, alpha):
 
     A number that is equal in both stays exactly as it is for any alpha, for example in a frozen
     tower. Whole numbers, which count batches, are not averaged: they are those of start if alpha is
-    below 0.5, and those of tuned otherwise.
+    below 0.5, and those of tuned otherwise. Raises UserError if alpha is not from 0 to 1.
     """
     raise NotImplementedError  # about 6 lines
 
