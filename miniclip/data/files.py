@@ -243,16 +243,17 @@ def read_csv(path, pictures, texts, columns=None):
 
     pictures, texts: (what the column holds, names that it may have, its one name or None, what an
     error adds). The separator is the one of SEPARATORS that fits the header best. columns: the header
-    of a csv without one, names with commas between them; the separator is then the one with which the
-    first row names a file, or else has fields enough. Raises UserError; so do the rows.
+    of a csv without one, names with commas between them; the separator is then the one with which most
+    of the first 100 rows name a file, or else the first has fields enough. Raises UserError; so do the rows.
     """
     root, name = os.path.dirname(os.path.abspath(path)), printable(os.path.basename(path))
     with open(path, "rb") as file:
         start = file.read(4)
     refuse({f"{name} {why}": start.startswith(marks) for why, marks in NO_CSV.items()})
+    most = 100 if columns else 1
 
     def fit(separator):
-        rows = [row for _, row, _ in itertools.islice(_rows(path, separator), 100)] or [[]]
+        rows = [row for _, row, _ in itertools.islice(_rows(path, separator), most)] or [[]]
         header = columns.split(",") if columns else rows[0]
         positions = [find_column(header, own, known) for _, known, own, _ in (pictures, texts)]
         if not columns:
