@@ -260,16 +260,17 @@ def read_csv(path, pictures, texts, columns=None):
     columns: for a csv that has no header line, the names of its columns, separated by commas.
 
     The separator is the one of SEPARATORS that fits the header best. If there is no header line, it
-    is the one with which the first row names a file that exists, or else the one that gives the
-    most of the named columns. Raises UserError, also while the rows are read.
+    is the one with which most of the first 100 rows name a file that exists, or else the one that
+    gives the most of the named columns. Raises UserError, also while the rows are read.
     """
     root, name = os.path.dirname(os.path.abspath(path)), printable(os.path.basename(path))
     with open(path, "rb") as file:
         start = file.read(4)
     refuse({f"{name} {why}": start.startswith(marks) for why, marks in NO_CSV.items()})
+    most = 100 if columns else 1
 
     def fit(separator):
-        rows = [row for _, row, _ in itertools.islice(_rows(path, separator), 100)] or [[]]
+        rows = [row for _, row, _ in itertools.islice(_rows(path, separator), most)] or [[]]
         header = columns.split(",") if columns else rows[0]
         positions = [find_column(header, own, known) for _, known, own, _ in (pictures, texts)]
         if not columns:

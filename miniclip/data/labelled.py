@@ -155,7 +155,10 @@ def open_labelled(source: str | Path | Iterable, class_names=None) -> Labelled:
     sources = [source] if isinstance(source, (str, os.PathLike)) else [*source]
     refuse(
         {
-            "no labelled pictures are given; give a path, or a list of paths of tars": not sources,
+            "labelled pictures are given by a path, or by a list of paths of tars": not (
+                sources
+                and all(isinstance(one, (str, os.PathLike)) and os.fspath(one) for one in sources)
+            ),
             "class_names must be a list in the order of the labels, or a dict {label: name}": (
                 class_names is not None
                 and (

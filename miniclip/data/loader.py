@@ -232,7 +232,8 @@ def batches(
     Raises UserError when there are no pairs, when a batch has fewer pairs than there are ranks, and
     when an argument is out of its range. Raises RuntimeError when a worker dies.
     """
-    numbers, (low, high) = np.asarray(indices), scale or (1, 1)
+    low, high = (1, 1) if scale is None else scale if len(scale) == 2 else (0, 0)
+    numbers = np.asarray(indices)
     are_pairs = numbers.dtype.kind in "iu" and numbers.size
     least = min(batch_size, image_size, world, 1 if micro_batch is None else micro_batch)
     refuse(

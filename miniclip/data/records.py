@@ -17,7 +17,7 @@ import os
 import pickle
 
 from miniclip.common import UserError, refuse
-from miniclip.data.dataset import lines, printable
+from miniclip.data.dataset import lines, one_line, printable
 from miniclip.data.files import (
     CAPTION_COLUMNS,
     PICTURE_COLUMNS,
@@ -162,4 +162,4 @@ def _parquet(path):
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
         if getattr(error, "strerror", None):  # of the system; pyarrow's own have none
             raise
-        raise UserError(f"{name} is damaged: {error!s:.100}") from None
+        raise UserError(f"{name} is damaged: {one_line(str(error)):.100}") from None

@@ -321,6 +321,22 @@ REFUSED = {
         r"printf 'path,caption,caption\n0.png,a,b\n' > l.csv",
         "open l.csv",
     ),
+    "two_columns_split": (
+        "l.csv has two columns called split; rename one",
+        r"printf 'filepath,caption,split,Split\n0.png,a,train,test\n' > l.csv",
+        "open l.csv",
+    ),
+    "an_empty_key_of_a_json": (
+        r"1: a.tar: 0 \(no caption: no .txt, and no \"\" in a .json",
+        """echo '{"caption": "a cat"}' > 0.json; tar cf a.tar 0.*""",
+        "data a.tar --caption-key ''",
+    ),
+    "a_pipe_among_labelled_tars": ("p/1.tar is not a file", "mkdir p; mkfifo p/1.tar", "classes p"),
+    "a_pipe_as_a_file_of_cifar": (
+        "p/data_batch_1.bin is not a file",
+        r"mkdir p; printf 'cat\ndog\n' > p/batches.meta.txt; mkfifo p/data_batch_1.bin",
+        "classes p",
+    ),
     "labels_beside_classes": (
         "has the columns label and class; leave out one",
         r"printf 'path,label,class\n0.png,0,cat\n1.png,1,dog\n' > l.csv",
@@ -470,6 +486,23 @@ READ = {
         "0.png', '0.txt is not text",
         "echo a word | tee 1.txt | iconv -t UTF-16LE > 0.txt",
         "open .",
+    ),
+    "texts_in_utf_16_without_a_zero_byte": (
+        "(?s)0.png', '0.txt is not text.*0.txt', 'its text is in UTF-16",
+        "printf 红色的风筝 | iconv -f UTF-8 -t UTF-16 > 0.txt; echo cat > 1.txt; echo dog > 2.txt",
+        "open .",
+        "tar cf a.tar *.png *.txt",
+        "classes a.tar",
+    ),
+    "a_first_picture_that_is_missing_where_columns_are_named": (
+        r"(?s)pictures +2 .*left out 1: line 1, 0.png \(no such file or directory\)\n$",
+        r"rm 0.png; printf '0.png;a, b\n1.png;two, big\n2.png;three\n' > l.csv",
+        "data l.csv --columns image,caption",
+    ),
+    "shards_in_a_folder_with_braces_by_the_source_that_packing_prints": (
+        r"(?s)train on them with --data 'out\{a,b\}/\*.tar'.*\[\('a word',\)",
+        "pack pairs.csv out{a,b}",
+        "open out{a,b}/*.tar",
     ),
     "a_path_through_a_link_and_up": (
         r"\[\('right',\)\] \[\]",
@@ -687,6 +720,17 @@ table(
 )  # fmt: skip
 LATER = {"that_python_cannot_hold": ([PATH, PATH, LATE], "image caption made", "0.png")}
 table(LATER, read_parquet, "a_parquet_file_of_a_time_{}", code=0)
+
+
+@attack(says=r"^error: p.parquet is damaged: .*\n$")
+def a_parquet_file_of_which_a_part_is_zeros(folder):
+    rows = pyarrow.array([f"{k}.png" for k in range(3000)])
+    pyarrow.parquet.write_table(pyarrow.table([rows] * 2, ["image", "caption"]), "p.parquet")
+    data = bytearray(Path("p.parquet").read_bytes())
+    data[40:2040] = bytes(2000)
+    open_pairs(write("p.parquet", data))
+
+
 ADDRESSES = {
     "of_a_port_that_is_none": ("http://127.0.0.1:99999999/1.tar", "fetched: .*Port out of range"),
     "that_refuses": ("http://127.0.0.1:9/1.tar", "1.tar cannot be fetched: .*Cannot connect"),
@@ -719,6 +763,12 @@ def a_column_split_of_labelled_pictures(folder):
     text = csv_of(*rows, count=8).read_text().replace("caption", "label,split")
     found = open_labelled(write("pairs.csv", text))
     assert found.splits["test"] == [0, 1, 2, 3] and found.splits["train"] == [4, 5, 6, 7]
+
+
+@attack(code=0, seconds=5)
+def a_csv_of_120000_captions_of_one_picture(folder):
+    rows = [f"0.png,{k}" for k in range(120_000)]
+    assert len(open_pairs(csv_of(*rows)).captions(0)) == len(rows)
 
 
 @attack(says="is damaged")

@@ -3,6 +3,7 @@
 import io
 import os
 import struct
+import time
 import zlib
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from miniclip.data import open_pairs
 from miniclip.data.image_io import check, read
+from miniclip.data.threads import in_threads, read_all
 from miniclip.data.transforms import Preprocess
 from tests.attacks import attack, table
 from tests.data.tars import heic
@@ -135,6 +138,24 @@ def a_webp_of_four_gigabytes(folder):
     Path("a.webp").write_bytes(encoded("RGB", (9, 9), "WEBP"))
     os.truncate("a.webp", 1 << 32)
     check("a.webp")
+
+
+@attack(says="its number of pixels is more than twice PIL.Image.MAX_IMAGE_PIXELS, 1,000")
+def a_picture_above_a_limit_that_the_user_has_set_for_pillow(folder):
+    Image.MAX_IMAGE_PIXELS = 1000
+    read(encoded("L", (99, 99), "PNG"))
+
+
+@attack(code=0)
+def a_lazily_opened_picture_of_several_records_that_threads_read(folder):
+    file = io.BytesIO(encoded("RGB", (400, 400), "PNG", compress_level=0))
+    picture, part = Image.open(file), file.read
+    file.read = lambda size: time.sleep(0.01) or part(size)  # so that the threads meet
+    pairs = open_pairs([(picture, "a cup")] * 4)
+    torch.set_num_threads(2)
+    found = [*in_threads(lambda batch: read_all(pairs.image, batch), range(4), 1)]
+    assert not any(bad for *_, bad in found), found
+    assert all(image.getcolors() == [(160_000, (0, 0, 0))] for _, [image], _ in found)
 
 
 @attack(code=0)

@@ -20,15 +20,19 @@ from lessons.studies.release import release as release_run
 from miniclip import loss
 from miniclip.bpe import Tokenizer
 from miniclip.common import replacing
-from miniclip.data import open_pairs
+from miniclip.data import Pairs, open_pairs
+from miniclip.data.curation.curate import curate
+from miniclip.data.dataset import keep_pairs
 from miniclip.data.labelled import open_labelled
+from miniclip.data.shards.pack import pack
 from miniclip.loss import contrastive_loss
 from miniclip.model.clip import create_model
 from miniclip.search.embed import open_encoder
 from miniclip.search.find import nearest, query
 from miniclip.training import archive
 from miniclip.weights import huggingface, reading, save_huggingface, save_openclip
-from miniclip.weights.average import save_average
+from miniclip.weights.__main__ import save_onnx
+from miniclip.weights.average import interpolate, save_average
 from miniclip.weights.convert import initial_state
 from miniclip.zeroshot import classifier_weights, classify, encode_images, encode_texts
 from tests.attacks import attack, table
@@ -594,6 +598,9 @@ def a_frozen_tower_stays_frozen_while_texts_are_encoded(folder):
     assert model.training and not model.visual.training
 
 
+ADDED = {"49408": {"content": "<cat-toy>"}}
+
+
 def terabyte(path):
     Path(path).touch()
     os.truncate(path, 10**12)
@@ -608,6 +615,11 @@ table(
         ),
         "vocabulary_is_a_pipe": ("vocab.json", os.mkfifo, "vocab.json is not a file"),
         "merges_are_a_pipe": ("merges.txt", os.mkfifo, "merges.txt cannot be read: not a file"),
+        "settings_add_a_token": (
+            "tokenizer_config.json",
+            lambda path: Path(path).write_text(json.dumps({"added_tokens_decoder": ADDED})),
+            "holds no tokenizer of CLIP's kind: it has added tokens",
+        ),
         "merges_are_a_terabyte": ("merges.txt", terabyte, "merges.txt is too long"),
     },
     load_folder_with,
@@ -666,6 +678,15 @@ def two():
     """Two pairs of a white picture and a word."""
     white = Image.new("RGB", (8, 8), "white")
     return open_pairs([(white, "a cup"), (white, "a tree")])
+
+
+class Arrays(list):
+    """A dataset of one picture, an array, and its caption."""
+
+    column_names = ["image", "text"]
+
+    def __getitem__(self, key):
+        return ["a cup"] if key == "text" else {"image": ROWS.numpy()}
 
 
 TYPED = {  # calls from Python with a wrong argument, and what must be said
@@ -766,6 +787,32 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
         lambda: encode_images(tiny().visual, two(), [0]),
         "must be miniclip's, and not a ViT",
     ),
+    "no_path_of_labelled_pictures": (lambda: open_labelled(""), "source must not be empty"),
+    "a_number_of_labelled_pictures": (lambda: open_labelled(5), "source must be of type .*not int"),
+    "a_number_among_labelled_tars": (lambda: open_labelled([5]), "or by a list of paths of tars"),
+    "no_path_among_labelled_tars": (lambda: open_labelled([""]), "or by a list of paths of tars"),
+    "two_splits_of_a_record": (
+        lambda: open_pairs([{"image": "0.png", "text": "a", "split": 0, "Split": 1}]),
+        "records has two columns called split",
+    ),
+    "a_dataset_of_arrays": (lambda: open_pairs(Arrays([0])).image(0), "of a file, not ndarray"),
+    "more_than_the_tuned_weights": (lambda: interpolate({}, {}, 50), "from 0 to 1, not 50"),
+    "no_share_of_the_tuned_weights": (lambda: interpolate({}, {}, torch.nan), "0 to 1, not nan"),
+    "held_out_pairs_to_curate": (
+        lambda: curate(Pairs("held", [["a"]], {"train": []})),
+        "held has no training pairs; all are held out",
+    ),
+    "a_cap_of_no_pairs": (lambda: curate(two(), cap=0), "cap must be at least 1, not 0"),
+    "one_name_for_queries": (lambda: curate(two(), names="cap"), "names must be of .*, not str"),
+    "no_pairs_a_shard": (lambda: pack(two(), "s", size=0), "has at least 1 pair, not 0"),
+    "a_path_as_pairs": (lambda: pack("a.csv", "out"), "pairs must be of type Pairs, not str"),
+    "a_layer_to_write_as_onnx": (
+        lambda: save_onnx(torch.nn.Linear(1, 1), "x"),
+        "model must be of type CLIP, not Linear",
+    ),
+    "half_a_pair_to_keep": (lambda: keep_pairs(two(), 2.5), "kept must be of .*, not float"),
+    "pictures_in_a_list": (lambda: encode_images(tiny(), [ROWS], [0]), "must have a method image"),
+    "no_activation": (lambda: miniclip.load("web", activation=""), "activation='' was asked for"),
     "one_name_for_a_list": (
         lambda: classifier_weights(tiny(), Tokenizer([]), "cup", ["{}"]),
         "names must be of type Iterable, not str",

@@ -129,9 +129,10 @@ def test_what_is_written_of_icons_restricts_training_and_nothing_else(tmp_path):
     write_list(pairs, path, found)
     before = pairs.splits
     assert {*found.kept["pair"]} < {*before["train"]} and "fill" not in found.queries
-    other = icons()
-    keep_pairs(other, path)
-    assert other.splits == before | {"train": found.kept["pair"].tolist()}
+    for kept in (path, pathlib.Path(path)):
+        other = icons()
+        keep_pairs(other, kept)
+        assert other.splits == before | {"train": found.kept["pair"].tolist()}
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
+from miniclip.common import UserError
 from miniclip.data import BadPicture, Pairs
 from miniclip.data.loader import (
     AHEAD,
@@ -165,12 +166,29 @@ def test_every_rank_has_the_same_number_of_parts_and_none_is_empty_or_too_large(
 
 
 @pytest.mark.parametrize(
-    "count, how, words",
-    [(0, {}, "no pairs"), (3, dict(rank=3, world=4), "3 pairs cannot be shared by 4")],
+    "train, how, words",
+    [
+        ([], {}, "no pairs"),
+        (range(3), dict(rank=3, world=4), "3 pairs cannot be shared by 4"),
+        *(
+            (indices, {}, "numbers of pairs, from 0 to 2")
+            for indices in ([True, False, True], [0.5, 1.5], [-1], [0, 3])
+        ),
+        *(
+            (range(3), dict(scale=scale), r"\(low, high\) with 0 < low <= high <= 1")
+            for scale in ((0.5, 2), (0, 0), (0.9, 0.8), (), (0.5,))
+        ),
+        *((range(3), {name: -1}, "at least 0") for name in ("seed", "start", "workers")),
+        *((range(3), {name: 0}, "at least 1") for name in ("size", "micro_batch", "world")),
+        (range(3), dict(rank=1), "rank must be from 0 to 0, not 1"),
+        (range(3), dict(batch_size=2.5), "batch_size must be of type int, not float"),
+    ],
 )
-def test_too_few_pairs_are_refused(count, how, words):
-    with pytest.raises(ValueError, match=words):
-        steps(Noise(count), 1, 8, **how)
+def test_pairs_that_are_too_few_and_arguments_out_of_their_range_are_refused(train, how, words):
+    pairs = Noise(3)
+    pairs.splits["train"] = train
+    with pytest.raises(UserError, match=words):
+        steps(pairs, 1, **dict(batch_size=8) | how)
 
 
 # --- where a run goes on

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -138,7 +139,8 @@ def test_val_data_takes_the_place_of_the_tenth_that_is_held_out(packed, tmp_path
     none, pairs = (open_divided(tmp_path / "out", None, val_data) for val_data in sources)
     assert len({packed.digest, none.digest, pairs.digest}) == 3
     for i in (59, 60, 66):
-        assert pairs.captions(i) == (str(i % 60),)
+        assert pairs.captions(i) == pairs.captions(i - 67) == (str(i % 60),)
+        assert pairs.image(i - 67) == pairs.image(i)
         assert pairs.image(i).getpixel((0, 0)) == (i % 60, 0, 7)
     assert pairs.where(59).startswith("00011.tar") and pairs.where(66).startswith("00001.tar")
     for own in (none, pairs):
@@ -146,6 +148,14 @@ def test_val_data_takes_the_place_of_the_tenth_that_is_held_out(packed, tmp_path
     assert none.splits.keys() == {"train"} and pairs.splits["val"] == [*range(60, 67)]
     alone, joined = read_epoch(none, 12), read_epoch(pairs, 12, workers=1)
     assert [captions for _, captions, _ in alone] == [captions for _, captions, _ in joined]
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_options_of_the_source_are_those_of_val_data_too(kind, tmp_path):
+    members = [("0.png", picture("PNG")), ("0.json", json.dumps({"text": "a cup"}).encode())]
+    source, val = (write_tar(tmp_path / name, members) for name in ("t.tar", "v.tar"))
+    pairs = open_divided(source, val_data=kind(val), caption_key="text")
+    assert [pairs.captions(i) for i in range(2)] == [("a cup",)] * 2
 
 
 @pytest.mark.parametrize(

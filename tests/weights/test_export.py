@@ -1,5 +1,7 @@
 """A model for other programs: ONNX in 32 and 16 bits, Hugging Face, open_clip, by one command."""
 
+from unittest import mock
+
 import pytest
 import torch
 
@@ -74,6 +76,19 @@ def test_a_refused_export_leaves_the_model_as_it_is(tmp_path):
     assert (
         model.dtype == torch.float32 and model.training and not (tmp_path / "image.onnx").exists()
     )
+    model.token_embedding.weight.data *= 1e6
+    with pytest.raises(UserError, match="float16 cannot hold the weights"):
+        export.save_onnx(model, tmp_path / "other", half=True)
     model.visual.proj.data[0, 0] = float("nan")
     with pytest.raises(UserError, match="NaN|number"):
         export.save_onnx(model, tmp_path / "other")
+
+
+def test_a_tower_that_cannot_be_exported_leaves_no_file(tmp_path, monkeypatch):
+    pytest.importorskip("onnxscript")
+    monkeypatch.setattr(torch.export, "export", mock.Mock(side_effect=["a graph", RuntimeError]))
+    made = mock.Mock(**{"model_proto.SerializeToString.return_value": b"a graph"})
+    monkeypatch.setattr(torch.onnx, "export", lambda *_, **__: made)
+    with pytest.raises(RuntimeError):
+        export.save_onnx(create_model("vit_mini", 520, vision_layers=1, text_layers=1), tmp_path)
+    assert not [*tmp_path.iterdir()]
