@@ -719,7 +719,7 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
         "a ResNet has a list of stages",
     ),
     "a_number_to_find": (lambda: nearest(ROWS.numpy(), ROWS[0], -1), "k must be at least 1"),
-    "no_labelled_pictures": (lambda: open_labelled([]), "give a path, or a list"),
+    "no_labelled_pictures": (lambda: open_labelled([]), "by a path, or by a list"),
     "names_in_no_order": (lambda: open_labelled("p", {"cat", "dog"}), "in the order of the labels"),
     "the_digest_of_a_vocabulary": (lambda: tiny(tokenizer=Tokenizer([])), "cannot be a Tokenizer"),
     "all_that_load_returns": (
