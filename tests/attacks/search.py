@@ -195,6 +195,14 @@ def crafted_descriptions_and_tables_of_a_database(folder):
         refused(Index.open, PLACE)
 
 
+@attack(says="index.sqlite cannot be read as an index: the block of picture 1 is damaged")
+def an_index_that_lost_its_pictures_is_not_taken_for_a_new_one(folder):
+    index()
+    execute("DELETE FROM pictures")
+    build_file.encode_pictures = None  # it is said before anything is encoded
+    return index()
+
+
 @attack(code=0, mb=200)
 def names_that_lead_out_of_the_folder_or_stand_twice(folder):
     for name in ("../b.png", "/etc/passwd", "c/../../b.png", "..", "a/..", "a\0b", "", "a"):
