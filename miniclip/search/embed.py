@@ -16,6 +16,7 @@ features.
 import os
 import stat
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -41,7 +42,7 @@ from miniclip.search.database import OURS, followed
 from miniclip.weights import load, reading
 from miniclip.zeroshot import encode_all, encode_texts
 
-LONGEST = 4096  # characters; in an array of strings each row takes as much as the longest
+MOST_BYTES = 1 << 30  # of an array of strings, in which each row takes as much as the longest
 MODEL = {  # options, as Parser.of takes them
     "--checkpoint": dict(
         type=path(str), help="of a run, a file of weights, or a name (icons, web)"
@@ -83,7 +84,7 @@ class Encoder(NamedTuple):
 
 @checked
 def open_encoder(
-    checkpoint: str,
+    checkpoint: str | Path,
     activation: str | None = None,
     device: str = "auto",
     threads: int | None = None,
@@ -92,8 +93,9 @@ def open_encoder(
 
     Raises UserError.
     """
-    refuse({f"threads must be 1 to 1024, not {threads}": not 1 <= (threads or 1) <= 1024})
-    if threads:
+    has_threads = threads is not None
+    refuse({f"threads must be 1 to 1024, not {threads}": has_threads and not 1 <= threads <= 1024})
+    if has_threads:
         torch.set_num_threads(threads)
     model, tokenizer, preprocess = load(checkpoint, pick_device(device), activation)
     refuse(
@@ -103,7 +105,7 @@ def open_encoder(
         }
     )
     file = reading.find(checkpoint)
-    file = checkpoint if file.parent == reading.RELEASED else os.path.abspath(followed(file))
+    file = file.stem if file.parent == reading.RELEASED else os.path.abspath(followed(file))
     return Encoder(model, tokenizer, preprocess, file, model_digest(model))
 
 
@@ -149,18 +151,29 @@ def embed_pairs(encoder: Encoder, pairs) -> tuple[dict, list]:
 
 
 def check_sentences(encoder: Encoder, sentences: list[str]) -> None:
-    """Raise UserError for a sentence that would make the array of strings too large, or that has a NUL,
-    after which the array would lose it. Print how many are longer than the context, and so are cut."""
-    wrong = [s for s in sentences if len(s) > LONGEST or "\0" in s]
+    """Raise UserError for sentences that would make the array of strings too large, for a sentence that
+    has a NUL, after which the array would lose it, and for one without words, which has no unit features.
+    Print how many are longer than the context, and so are cut."""
+    lengths = [len(encoder.tokenizer.encode(sentence)) for sentence in sentences]
+    longest = max(sentences, key=len, default="")
+    size = 4 * len(longest) * len(sentences)  # a character takes four bytes
+    wrong = {
+        f"has {len(longest):,} characters, so that the array of all {len(sentences):,} sentences would "
+        f"take {size / 2**30:,.1f} GiB; shorten it": [longest] * (size > MOST_BYTES),
+        "has the character NUL; leave it out": [s for s in sentences if "\0" in s],
+        "has no words that the model knows; leave it out": [
+            s for s, length in zip(sentences, lengths) if not length
+        ],
+    }
     refuse(
         {
-            f"the sentence {printable(sentence, 40)!r} has more than {LONGEST:,} characters, or "
-            "the character NUL; shorten it, or leave it out": True
-            for sentence in wrong[:1]
+            f'the sentence "{printable(sentence, 40)}" {why}': True
+            for why, those in wrong.items()
+            for sentence in those[:1]
         }
     )
     context = encoder.model.config["context_length"]
-    cut = sum(len(encoder.tokenizer.encode(sentence)) + 2 > context for sentence in sentences)
+    cut = sum(length + 2 > context for length in lengths)
     if cut:
         print(
             f"{cut:,} of {len(sentences):,} sentences have more than {context} tokens, and are cut"

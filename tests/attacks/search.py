@@ -398,6 +398,14 @@ REFUSED = {
         f"rm in/.miniclip/*; touch in/.miniclip/{FILE}",
         "index in",
     ),
+    **{
+        f"an_empty_sentence_in_a_{kind}": (
+            r'the sentence "\\ufeff" has no words that the model knows',
+            f"printf '{text}\\357\\273\\277\\n' > a.{kind}",
+            f"embed a.{kind} o.npz {MODEL}",
+        )
+        for kind, text in (("txt", "cup\\n"), ("csv", "filepath,caption\\nin/00001.png,"))
+    },
     "another_activation_than_that_of_the_index": (
         "activation=.gelu. was asked for",
         "index in --activation gelu",
@@ -550,9 +558,9 @@ def a_process_that_was_killed_while_it_wrote(folder):
     return find()
 
 
-@attack(says="more than 4,096 characters, or the character NUL")
+@attack(says='xx" has 200,000 characters, so that the array of all 2,001 sentences would take 1.5 GiB')
 def a_sentence_that_would_make_an_array_of_strings_large(folder):
     model = tiny_checkpoint("model.pt")
     assert "NUL" in refused(check_sentences, open_encoder(model), ["cup", "cup\0"])
-    Path("a.txt").write_text("x" * 200_000 + "\ncup")
+    Path("a.txt").write_text("x" * 200_000 + "\ncup" * 2000)
     return search(["embed", "a.txt", "out.npz", "--checkpoint", model])
