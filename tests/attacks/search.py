@@ -142,6 +142,13 @@ def a_shipped_index_with_features_of_another_width(folder):
     replace(random_index(made.root, 3, width=3, **about))
 
 
+@shipped("cannot be read as an index: its features are not of length one")
+def a_shipped_index_with_a_row_that_would_come_first_for_any_query(folder):
+    made = Index.open(PLACE)
+    made.features[1] *= 1.5
+    replace(made)
+
+
 @shipped("it holds more tables than an index")
 def a_schema_that_takes_long_to_read(folder):
     execute("".join(["BEGIN;", *(f"CREATE TABLE t{k} (a);" for k in range(3000)), "COMMIT"]))
@@ -214,7 +221,9 @@ def names_that_lead_out_of_the_folder_or_stand_twice(folder):
 def crafted_fields_of_an_index_of_version_0_1(folder):
     PLACE.mkdir(parents=True)
     about = dict(format=1, digest="d" * 64, file="m", activation="gelu", root="..")
-    good = dict(features=np.zeros((1, 8), "f2"), sizes=np.zeros(1, "i8"), mtimes=np.zeros(1, "i8"))
+    good = dict(
+        features=np.eye(1, 8, dtype="f2"), sizes=np.zeros(1, "i8"), mtimes=np.zeros(1, "i8")
+    )
 
     def write(paths=b"a.png", about=about, **changed):
         text = {"about": json.dumps(about).encode(), "paths": paths}
@@ -229,7 +238,8 @@ def crafted_fields_of_an_index_of_version_0_1(folder):
         *[dict(about=about | {"file": None}), dict(about={}), dict(about=[]), dict(about=5)],
         *[dict(paths=b"../b.png"), dict(paths=b"/b.png"), dict(paths=b"a\0b"), dict(paths=b"")],
         *[dict(sizes=np.arange(2)), dict(features=np.zeros((1, 8))), dict(mtimes=np.zeros(1))],
-        *[dict(features=np.zeros(8, "f2")), dict(sizes=np.array([{}], object))],
+        *[dict(features=np.zeros(8, "f2")), dict(features=np.full((1, 8), 7, "f2"))],
+        *[dict(sizes=np.array([{}], object))],
     ):
         write(**changed)
         refused(Index.open, PLACE)
@@ -349,6 +359,18 @@ REFUSED = {
         "is a link, or miniclip did not write it",
         f"rm in/.miniclip/*; mkfifo in/.miniclip/{FILE}",
         f"index in {MODEL}",
+    ),
+    "a_journal_whose_database_was_deleted": (
+        "index.sqlite-journal belongs to an index that is gone; delete it",
+        f"cd in/.miniclip; mv {FILE} {FILE}-journal",
+        "find cup in",
+    ),
+    "the_model_lay_in_the_folder_and_is_gone": (
+        "the model of this index is no longer in .*in/m.pt; give --checkpoint",
+        "cp model.pt in/m.pt",
+        "index in --checkpoint in/m.pt",
+        "mv in/m.pt .",
+        "find cup in",
     ),
     "a_file_in_the_place_of_the_index_folder": (
         "in/.miniclip/index.sqlite cannot be read as an index: Not a directory",
@@ -558,7 +580,9 @@ def a_process_that_was_killed_while_it_wrote(folder):
     return find()
 
 
-@attack(says='xx" has 200,000 characters, so that the array of all 2,001 sentences would take 1.5 GiB')
+@attack(
+    says='xx" has 200,000 characters, so that the array of all 2,001 sentences would take 1.5 GiB'
+)
 def a_sentence_that_would_make_an_array_of_strings_large(folder):
     model = tiny_checkpoint("model.pt")
     assert "NUL" in refused(check_sentences, open_encoder(model), ["cup", "cup\0"])
