@@ -152,18 +152,19 @@ def embed_pairs(encoder: Encoder, pairs) -> tuple[dict, list]:
 
 def check_sentences(encoder: Encoder, sentences: list[str]) -> None:
     """Raise UserError for sentences that would make the array of strings too large, for a sentence that
-    has a NUL, after which the array would lose it, and for one without words, which has no unit features.
+    has a NUL, after which the array would lose it, and for one without words, if its features are zero.
     Print how many are longer than the context, and so are cut."""
     lengths = [len(encoder.tokenizer.encode(sentence)) for sentence in sentences]
     longest = max(sentences, key=len, default="")
     size = 4 * len(longest) * len(sentences)  # a character takes four bytes
+    empty = [sentence for sentence, length in zip(sentences, lengths) if not length][:1]
+    # zeros from a model that adds up words, and a unit vector from other models
+    has_features = encode_texts(encoder.model, encoder.tokenizer, empty).any()
     wrong = {
         f"has {len(longest):,} characters, so that the array of all {len(sentences):,} sentences would "
-        f"take {size / 2**30:,.1f} GiB; shorten it": [longest] * (size > MOST_BYTES),
+        f"take {size / 2**30:,.1f} GiB; shorten it, or divide the list": [longest] * (size > MOST_BYTES),
         "has the character NUL; leave it out": [s for s in sentences if "\0" in s],
-        "has no words that the model knows; leave it out": [
-            s for s, length in zip(sentences, lengths) if not length
-        ],
+        "has no words that the model knows; leave it out": empty * (not has_features),
     }
     refuse(
         {

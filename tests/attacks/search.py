@@ -297,11 +297,17 @@ def searched(*lines):
 
 
 MODEL = "--checkpoint model.pt"
+ELSEWHERE = (f"index in --index mine {MODEL}", "rm -r in/.miniclip")
 DONE = {  # what must be said, and what is done
     "the_model_that_the_index_remembers_is_not_named": ("0 read, 3 unchanged", "index in"),
     "words_that_are_the_name_of_a_folder": (
         "  1  0",
         "find in/below --image in/00001.png --index in/.miniclip",
+    ),
+    "the_folder_of_an_index_elsewhere_in_the_place_of_words": (
+        "  1  1.000  .*in/00001.png",
+        *ELSEWHERE,
+        "find in --image in/00001.png --index mine",
     ),
     "a_query_that_begins_with_a_dash": ("1  0", "find -- -cup in"),
     "features_over_a_file_of_the_user_when_asked": (
@@ -414,6 +420,11 @@ REFUSED = {
         "takes .* ids, and the context holds only 77; make it shorter",
         f"find {'words-' * 30} in",
     ),
+    "the_folder_of_an_index_elsewhere_and_no_words": (
+        "in is the folder of the index; give the words before it",
+        *ELSEWHERE,
+        "find in --index mine",
+    ),
     "a_picture_in_the_place_of_the_words": ("a picture; give it with --im", "find in/00001.png in"),
     "an_index_that_was_killed_before_its_first_part": (
         "there is no index in",
@@ -424,7 +435,7 @@ REFUSED = {
         f"an_empty_sentence_in_a_{kind}": (
             r'the sentence "\\ufeff" has no words that the model knows',
             f"printf '{text}\\357\\273\\277\\n' > a.{kind}",
-            f"embed a.{kind} o.npz {MODEL}",
+            f"embed a.{kind} o.npz --checkpoint web",
         )
         for kind, text in (("txt", "cup\\n"), ("csv", "filepath,caption\\nin/00001.png,"))
     },

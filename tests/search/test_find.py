@@ -18,6 +18,7 @@ from miniclip.common import UserError
 from miniclip.data.dataset import printable
 from miniclip.search import build, find
 from miniclip.search.database import Index
+from miniclip.search.embed import open_encoder
 from miniclip.search.find import main, nearest
 from tests.search.folders import fill, fresh, refusal, said, tiny_checkpoint
 
@@ -133,6 +134,30 @@ def test_a_locale_of_ascii_finds_the_pictures_of_an_index(tmp_path, checkpoint, 
     ascii = dict(LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
     said = subprocess.run(command, cwd=ROOT, env=os.environ | ascii, capture_output=True, text=True)
     assert said.stdout.endswith("1 pictures\n"), said
+
+
+def test_a_query_is_of_32_bits_and_read_only_features_are_searched_silently(encoder, recwarn):
+    features = np.eye(128, dtype="f2")
+    features.flags.writeable = False
+    wanted = find.query(encoder, image=torch.from_numpy(np.eye(128)[3]))
+    assert wanted.dtype == torch.float32
+    assert nearest(features, wanted, 1)[1].tolist() == [3] and not recwarn.list
+
+
+@pytest.mark.parametrize(
+    "words, call",
+    [
+        ("encoder must be of type Encoder, not str", lambda _: build.build("a", "b", "web")),
+        ("side must be at least 1, not 0", lambda _: find.thumbnail("a.png", 0)),
+        ("path must be of type str or Path, not None", lambda _: find.draw([], None)),
+        ("there are no pictures to draw", lambda _: find.draw([], "a.png")),
+        ("the query adds up to zero", lambda e: find.query(e, image=torch.zeros(128))),
+        ("the query has no words", lambda _: find.query(open_encoder("web"), "\ufeff")),
+    ],
+)
+def test_what_is_wrong_in_python_is_one_sentence(encoder, words, call):
+    with pytest.raises(UserError, match=words):
+        call(encoder)
 
 
 def test_features_that_are_no_unit_vectors_are_refused_wherever_they_would_rank():
