@@ -17,13 +17,11 @@ The options are in miniclip/training/config.py, and their defaults in miniclip/t
 
 import contextlib
 import math
-import os
 import shlex
 import signal
 import sys
 
 if __name__ == "__main__":
-    os.environ.pop("MPLBACKEND", None)  # a notebook sets a backend that may not be installed here
     # Ctrl-C during the imports ends the program without a traceback; common.command sets it back
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 

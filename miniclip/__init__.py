@@ -16,7 +16,6 @@ benchmarks/    speed, beside other libraries
 common.py      what all of them share: users' errors, options, devices, files
 """
 
-import os
 import signal
 import sys
 from importlib import import_module
@@ -24,7 +23,6 @@ from importlib import import_module
 if sys.argv[:1] == ["-m"]:  # python -m miniclip...
     # Ctrl-C during the imports ends quietly; common.command brings Python's handler back
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    os.environ.pop("MPLBACKEND", None)  # figures are only written; a notebook's may be missing here
 __version__ = "0.1.0"
 _HOMES = {
     "MODELS": "model.clip",

@@ -475,6 +475,13 @@ def empty_paths_and_numbers_that_are_too_large(folder):
     assert os.listdir() == ["in"]
 
 
+@attack(code=0, says="drawn in g.png")
+def a_backend_of_matplotlib_that_is_not_here(folder):
+    os.environ["MPLBACKEND"] = "Qt4Agg"
+    index()
+    return search(["find", "cup", "in", "--grid", "g.png"])
+
+
 @attack(code=130, says="stopped by Ctrl-C\n8 pictures.*: 4 read, 4 unchanged")
 def ctrl_c_while_pictures_are_indexed(folder):
     zeroshot.CPU_BATCH, build_file.PART_SECONDS, real = 2, 0, zeroshot.in_threads
