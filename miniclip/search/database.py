@@ -336,8 +336,8 @@ def _checked(about, place):
 def _decoded(names, features):
     """The paths of the rows of `features` in a list of bytes with NUL between them. Raises ValueError,
     also for features that are not of length one: they could come first for any query."""
-    parts = torch.from_numpy(features).split(BLOCK_ROWS)
-    lengths = torch.cat([part.float().norm(dim=1) for part in parts])
+    blocks = torch.from_numpy(features).split(BLOCK_ROWS)
+    lengths = torch.cat([block.float().norm(dim=1) for block in blocks])
     paths = os.fsdecode(names).split("\0")
     refuse(
         {

@@ -93,9 +93,14 @@ def open_encoder(
 
     Raises UserError.
     """
-    has_threads = threads is not None
-    refuse({f"threads must be 1 to 1024, not {threads}": has_threads and not 1 <= threads <= 1024})
-    if has_threads:
+    refuse(
+        {
+            f"threads must be 1 to 1024, not {threads}": (
+                threads is not None and not 1 <= threads <= 1024
+            )
+        }
+    )
+    if threads:
         torch.set_num_threads(threads)
     model, tokenizer, preprocess = load(checkpoint, pick_device(device), activation)
     refuse(

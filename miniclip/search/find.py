@@ -99,9 +99,11 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
         }
     )
     step = max(1, BLOCK // width)
-    blocks = (features[k : k + step] for k in range(0, max(1, len(features)), step))
-    # torch takes only arrays that may be written to
-    blocks = (torch.from_numpy(np.require(block, requirements="W")) for block in blocks)
+    blocks = (
+        # torch warns of an array that may not be written to
+        torch.from_numpy(np.require(features[start : start + step], requirements="W"))
+        for start in range(0, max(1, len(features)), step)
+    )
     cosines = torch.cat([block.float() @ query.float() for block in blocks])
     # a row that is too long could come first for any query; NaN is refused as well
     wrong = "the index or the query holds features that are not of length one; make the index again"
@@ -131,8 +133,12 @@ def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -
         encoder.tokenizer([text], truncate=False)  # a text that is cut finds something else
         parts.append(encode_texts(encoder.model, encoder.tokenizer, [text]))
     total = torch.cat(parts).sum(0)
-    reason = "has no words that the model knows" if image is None else "adds up to zero"
-    refuse({f"the query {reason}": not total.any()})
+    refuse(
+        {
+            "the query has no words that the model knows": image is None and not total.any(),
+            "the query adds up to zero": not total.any(),
+        }
+    )
     return F.normalize(total, dim=0)
 
 
