@@ -17,13 +17,11 @@ The options are in miniclip/training/config.py, and their defaults in miniclip/t
 
 import contextlib
 import math
-import os
 import shlex
 import signal
 import sys
 
 if __name__ == "__main__":
-    os.environ.pop("MPLBACKEND", None)  # a notebook sets a backend that may not be installed here
     # Until common.command restores Python's handler, Ctrl-C ends the program without a traceback
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 

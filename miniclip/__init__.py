@@ -16,7 +16,6 @@ benchmarks/    speed, compared with other libraries
 common.py      what all packages share: users' errors, options, devices, files
 """
 
-import os
 import signal
 import sys
 from importlib import import_module
@@ -24,7 +23,6 @@ from importlib import import_module
 if sys.argv[:1] == ["-m"]:  # python -m miniclip...
     # Until common.command restores Python's handler, Ctrl-C ends the program without a traceback
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    os.environ.pop("MPLBACKEND", None)  # a notebook sets a backend that may not be installed here
 __version__ = "0.1.0"
 _HOMES = {
     "MODELS": "model.clip",

@@ -110,6 +110,8 @@ def command(prog: str, what: str = "", options: dict[str, dict] | None = None) -
         def run(argv=None):
             if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # see miniclip/__init__.py
                 signal.signal(signal.SIGINT, signal.default_int_handler)
+            # a backend that a notebook has set may not be installed here, and no figure is shown
+            os.environ.pop("MPLBACKEND", None)
             # a stream is None if the program that started this process has closed it
             sys.stdin = sys.stdin or open(os.devnull)
             for name in ("stdout", "stderr"):

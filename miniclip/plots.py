@@ -6,7 +6,7 @@ is imported when the first figure is drawn, because the import takes a second.
 
 from itertools import cycle
 
-from miniclip.common import holds, save_figure
+from miniclip.common import holds, refuse, save_figure
 
 BLACK, GREEN = "#222222", "#2a7d4f"
 COLOURS = ("#1f4e79", "#b5442e", GREEN, "#b8860b", "#6a4c93", "#8a8a8a", "#2a9d9d")
@@ -69,6 +69,7 @@ def grid(cells, path, columns=8) -> None:
     """
     from matplotlib.figure import Figure
 
+    refuse({"there are no pictures to draw": not cells})
     rows = -(-len(cells) // columns)
     above = max(len(title.splitlines()) for _, title, *_ in cells) * TEXT
     height = (1.25 + above + TEXT) * rows

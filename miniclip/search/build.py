@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from miniclip.common import command, path, refuse
+from miniclip.common import checked, command, path, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import printable, report_skipped
 from miniclip.search.database import FILE, FOLDER, Index, database_in, followed
@@ -45,7 +45,8 @@ OPTIONS = {
 }
 
 
-def build(folder: Path, place: Path, encoder: Encoder) -> tuple[Index, dict, list]:
+@checked
+def build(folder: str | Path, place: str | Path, encoder: Encoder) -> tuple[Index, dict, list]:
     """Make or update the index of `folder` in the folder `place`. Returns (Index, counts, skipped).
 
     counts: the numbers of pictures that were "read", "kept" and "forgotten", as a dict. skipped:
@@ -75,7 +76,8 @@ def _update(folder, place, encoder, found, skipped, database):
     nothing = np.zeros((0, config["embed_dim"]), "f2")
     made = Index([], nothing, encoder.digest, encoder.file, config["activation"], folder, False)
     rows = database.execute("SELECT size, mtime, hash FROM pictures ORDER BY id").fetchall()
-    before = Index.open(place) if rows else made
+    others = "SELECT rowid FROM about UNION ALL SELECT first FROM blocks"
+    before = Index.open(place) if rows or database.execute(others).fetchone() else made
     before.must_be_of(encoder)
     known = {name: row[:2] for name, row in zip(before.paths, rows)}
     has_moved = not before.root.is_dir() and len(found.items() & known.items()) >= len(known) / 2
@@ -106,7 +108,9 @@ def _update(folder, place, encoder, found, skipped, database):
         index.save(database, place, [(*found[name], hashes[name]) for name in names])
 
     names, features, unreadable, began = [], [], [], time.monotonic()
-    if [*row_of] != before.paths:
+    # a picture may also have the row of another one, after two files were exchanged, or a new time
+    unchanged = [(name, k, known[name]) for k, name in enumerate(before.paths)]
+    if [(name, k, found[name]) for name, k in row_of.items()] != unchanged:
         # until the first part is written, the index stays as it was
         for table in ("pictures", "blocks"):
             database.execute(f"DELETE FROM {table}")

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from miniclip.common import UserError, refuse, refusing
 from miniclip.data.dataset import fingerprint, printable
@@ -140,12 +141,12 @@ class Index:
         theirs = (self.root, place.parent if place.name == FOLDER else place)
         refuse(
             {
+                f"the model of this index is no longer in {printable(self.file)}; give "
+                "--checkpoint": not model.exists(),
                 f"the model of this index, {printable(self.file)}, lies in the folder of the "
                 "pictures or of the index, which may be a stranger's; give --checkpoint if you trust it": bool(
                     {Path(os.path.realpath(folder)) for folder in theirs} & {*model.parents}
                 ),
-                f"the model of this index is no longer in {printable(self.file)}; give "
-                "--checkpoint": not model.exists(),
             }
         )
         return self.file
@@ -158,7 +159,7 @@ class Index:
         """
         [(free,)] = database.execute("SELECT ifnull(max(id), 0) + 1 FROM pictures")
         rows = [
-            (free + k, path.encode("utf-8", "surrogateescape"), *stamp)
+            (free + k, os.fsencode(path), *stamp)
             for k, (path, stamp) in enumerate(zip(self.paths, stamps))
         ]
         database.executemany("INSERT INTO pictures VALUES (?, ?, ?, ?, ?)", rows)
@@ -192,6 +193,8 @@ def database_in(place: Path, write: bool = False):
     """
     place = followed(place)
     _check_files(place)
+    if write and os.path.isfile(place / OLD) and not os.path.exists(place / FILE):
+        _read_npz(place / OLD)  # if it is refused, SQLite must not have made a file
     address = Path(os.path.abspath(place / FILE)).as_uri() + "?mode=" + ("rwc" if write else "ro")
     try:
         with contextlib.closing(
@@ -238,10 +241,15 @@ def _check_files(place):
         damaged = refusing(DAMAGED.format(printable(place / name)))
         with damaged, contextlib.suppress(FileNotFoundError):
             strange += [] if _is_ours(place / name) else [place / name]
-    if strange:
-        raise UserError(
-            f"{printable(strange[0])} is a link, or miniclip did not write it, or another program "
-            "changed it; delete it, or name another folder with --index"
+    for path in strange:
+        refuse(
+            {
+                f"{printable(path)} belongs to an index that is gone; delete it": (
+                    path.name == JOURNAL and not os.path.lexists(place / FILE)
+                ),
+                f"{printable(path)} is a link, or miniclip did not write it, or another program "
+                "changed it; delete it, or name another folder with --index": True,
+            }
         )
 
 
@@ -289,7 +297,8 @@ def _read(database, place):
                 or not names
             }
         )
-        return Index(_decoded(b"\0".join(names), len(names)), features[: len(names)], **about)
+        features = features[: len(names)]
+        return Index(_decoded(b"\0".join(names), features), features, **about)
 
 
 def _read_npz(path):
@@ -300,13 +309,13 @@ def _read_npz(path):
         with np.load(path, allow_pickle=False) as file:
             about, names = (file[name].tobytes() for name in ("about", "paths"))
             features, sizes, mtimes = (file[name] for name in ("features", "sizes", "mtimes"))
-        paths, (_, width) = _decoded(names, len(features)), features.shape
+        count, width = features.shape
         columns = [(x.dtype, x.shape) for x in (features, sizes, mtimes)]
-        wanted = [("f2", (len(paths), width)), *[("i8", (len(paths),))] * 2]
+        wanted = [("f2", (count, width)), *[("i8", (count,))] * 2]
         refuse({"its tables do not fit each other": columns != wanted})
         about, _ = _checked({**json.loads(about), "width": width, "finished": True}, path.parent)
         stamps = [(*stamp, None) for stamp in zip(sizes.tolist(), mtimes.tolist())]
-        return Index(paths, features, **about), stamps
+        return Index(_decoded(names, features), features, **about), stamps
 
 
 def _checked(about, place):
@@ -328,9 +337,12 @@ def _checked(about, place):
     return about, width
 
 
-def _decoded(names, count):
-    """The `count` paths in `names`, bytes with NUL between the paths. Raises ValueError."""
-    paths = names.decode("utf-8", "surrogateescape").split("\0")
+def _decoded(names, features):
+    """The paths of the rows of `features` in `names`, bytes with NUL between the paths. Raises
+    ValueError, also if a row is not of length one, because it could come first for any query."""
+    blocks = torch.from_numpy(features).split(BLOCK_ROWS)
+    lengths = torch.cat([block.float().norm(dim=1) for block in blocks])
+    paths = os.fsdecode(names).split("\0")
     refuse(
         {
             "it names a file outside of its folder": any(
@@ -338,7 +350,8 @@ def _decoded(names, count):
             ),
             "it names a file twice, or too few or too many files": not len({*paths})
             == len(paths)
-            == count,
+            == len(features),
+            "its features are not of length one": not ((lengths - 1).abs() < 0.01).all(),
         }
     )
     return paths

@@ -18,6 +18,7 @@ its features.
 import os
 import stat
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -43,7 +44,7 @@ from miniclip.search.database import OURS, followed
 from miniclip.weights import load, reading
 from miniclip.zeroshot import encode_all, encode_texts
 
-LONGEST = 4096  # characters; in an array of strings each row takes as much memory as the longest
+MOST_BYTES = 1 << 30  # of an array of strings, in which each row takes as much as the longest
 MODEL = {  # options, as Parser.of takes them
     "--checkpoint": dict(
         type=path(str),
@@ -86,7 +87,7 @@ class Encoder(NamedTuple):
 
 @checked
 def open_encoder(
-    checkpoint: str,
+    checkpoint: str | Path,
     activation: str | None = None,
     device: str = "auto",
     threads: int | None = None,
@@ -96,7 +97,13 @@ def open_encoder(
 
     Raises UserError if the model cannot be loaded, or has no space that pictures and texts share.
     """
-    refuse({f"threads must be 1 to 1024, not {threads}": not 1 <= (threads or 1) <= 1024})
+    refuse(
+        {
+            f"threads must be 1 to 1024, not {threads}": (
+                threads is not None and not 1 <= threads <= 1024
+            )
+        }
+    )
     if threads:
         torch.set_num_threads(threads)
     model, tokenizer, preprocess = load(checkpoint, pick_device(device), activation)
@@ -107,7 +114,7 @@ def open_encoder(
         }
     )
     file = reading.find(checkpoint)
-    file = checkpoint if file.parent == reading.RELEASED else os.path.abspath(followed(file))
+    file = file.stem if file.parent == reading.RELEASED else os.path.abspath(followed(file))
     return Encoder(model, tokenizer, preprocess, file, model_digest(model))
 
 
@@ -154,19 +161,31 @@ def embed_pairs(encoder: Encoder, pairs) -> tuple[dict, list]:
 
 
 def check_sentences(encoder: Encoder, sentences: list[str]) -> None:
-    """Raise UserError if a sentence is so long that the array of strings would be too large, or if
-    it has a NUL, which such an array loses at the end of a string. Print how many sentences are
-    longer than the context, and so are cut."""
-    wrong = [s for s in sentences if len(s) > LONGEST or "\0" in s]
+    """Raise UserError if the array of strings would be too large, if a sentence has a NUL, which
+    such an array loses at the end of a string, or if the model knows none of its words and gives
+    zeros for it. Print how many sentences are longer than the context, and so are cut."""
+    lengths = [len(encoder.tokenizer.encode(sentence)) for sentence in sentences]
+    longest = max(sentences, key=len, default="")
+    size = 4 * len(longest) * len(sentences)  # a character takes four bytes
+    empty = [sentence for sentence, length in zip(sentences, lengths) if not length][:1]
+    # zeros from a model that adds up words, and a unit vector from other models
+    has_features = encode_texts(encoder.model, encoder.tokenizer, empty).any()
+    wrong = {
+        f"has {len(longest):,} characters, so that the array of all {len(sentences):,} sentences would "
+        f"take {size / 2**30:,.1f} GiB; shorten it, or divide the list": [longest]
+        * (size > MOST_BYTES),
+        "has the character NUL; leave it out": [s for s in sentences if "\0" in s],
+        "has no words that the model knows; leave it out": empty * (not has_features),
+    }
     refuse(
         {
-            f"the sentence {printable(sentence, 40)!r} has more than {LONGEST:,} characters, or "
-            "the character NUL; shorten it, or leave it out": True
-            for sentence in wrong[:1]
+            f'the sentence "{printable(sentence, 40)}" {why}': True
+            for why, those in wrong.items()
+            for sentence in those[:1]
         }
     )
     context = encoder.model.config["context_length"]
-    cut = sum(len(encoder.tokenizer.encode(sentence)) + 2 > context for sentence in sentences)
+    cut = sum(length + 2 > context for length in lengths)
     if cut:
         print(
             f"{cut:,} of {len(sentences):,} sentences have more than {context} tokens, and are cut"

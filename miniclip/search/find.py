@@ -106,9 +106,14 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
             f"the query must have the shape ({width},), not {given}": given != (width,),
         }
     )
-    blocks = torch.from_numpy(features).split(max(1, BLOCK // len(query)))
+    step = max(1, BLOCK // width)
+    blocks = (
+        # torch warns of an array that may not be written to
+        torch.from_numpy(np.require(features[start : start + step], requirements="W"))
+        for start in range(0, max(1, len(features)), step)
+    )
     cosines = torch.cat([block.float() @ query.float() for block in blocks])
-    # a stranger's index may hold features that would come first for any query, or NaN
+    # a row that is too long could come first for any query; NaN is refused as well
     wrong = "the index or the query holds features that are not of length one; make the index again"
     refuse({wrong: not (cosines.abs() < 1.01).all()})
     cosines, rows = cosines.sort(descending=True, stable=True)
@@ -122,7 +127,7 @@ def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -
     image: the picture's unit features (E,), or None. Raises UserError if there is nothing to look
     for, or if the text does not fit into the context.
     """
-    text, parts = text.strip(), [] if image is None else [image[None]]
+    text, parts = text.strip(), [] if image is None else [image[None].float()]
     width, given = encoder.model.config["embed_dim"], None if image is None else tuple(image.shape)
     refuse(
         {
@@ -136,7 +141,12 @@ def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -
         encoder.tokenizer([text], truncate=False)  # an error: a cut text would find something else
         parts.append(encode_texts(encoder.model, encoder.tokenizer, [text]))
     total = torch.cat(parts).sum(0)
-    refuse({"the query has no words that the model knows": not total.any()})
+    refuse(
+        {
+            "the query has no words that the model knows": image is None and not total.any(),
+            "the query adds up to zero": not total.any(),
+        }
+    )
     return F.normalize(total, dim=0)
 
 
@@ -150,14 +160,17 @@ def picture_features(encoder: Encoder, file: Path | io.BytesIO, name: str) -> to
     return encode_tensors(encoder.model, [picture[None]])[0]
 
 
-def thumbnail(path: Path, side: int = THUMBNAIL) -> Image.Image:
+@checked
+def thumbnail(path: str | Path, side: int = THUMBNAIL) -> Image.Image:
     """A PIL picture in mode RGB, at most `side` pixels wide and high. Raises BadPicture."""
+    refuse({f"side must be at least 1, not {side}": side < 1})
     image = image_io.read(path, side)
     image.thumbnail((side, side))
     return image
 
 
-def draw(found: list, path: Path) -> None:
+@checked
+def draw(found: list, path: str | Path) -> None:
     """Draw the pictures that were found, [(path, cosine)], into a .png, .pdf or .svg file. A
     picture that can no longer be read is left white. Raises OSError if it cannot write the file."""
     cells = []
@@ -166,7 +179,7 @@ def draw(found: list, path: Path) -> None:
             image = thumbnail(picture)
         except BadPicture:
             image = Image.new("RGB", (1, 1), "white")
-        cells.append((image, printable(picture.name, 22), f"{cosine:.3f}", True))
+        cells.append((image, printable(os.path.basename(picture), 22), f"{cosine:.3f}", True))
     plots.grid(cells, path)
 
 
@@ -196,8 +209,16 @@ def main(text, folder, index, checkpoint, device, threads, image, k, grid, overw
     if grid:
         check_new(grid, overwrite)
     opened, encoder = open_search(folder, index, checkpoint, device, threads)
+    is_root = not folder and os.path.isdir(text) and Path(text).resolve() == opened.root.resolve()
+    refuse(
+        {
+            f"{printable(text)} is the folder of the index; give the words before it": (
+                is_root and not image
+            )
+        }
+    )
     like = image and picture_features(encoder, image, f"--image {printable(image)}")
-    cosines, rows = nearest(opened.features, query(encoder, text, like), k)
+    cosines, rows = nearest(opened.features, query(encoder, "" if is_root else text, like), k)
     found = [(opened.path(row), cosine) for row, cosine in zip(rows.tolist(), cosines.tolist())]
     for rank, (picture, cosine) in enumerate(found, 1):
         print(f"{rank:3d}  {cosine:.3f}  {printable(picture, 1000)}")

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import torch
 
-from miniclip.common import UserError, command, number, refuse
+from miniclip.common import UserError, checked, command, number, refuse
 from miniclip.data.dataset import BadPicture, fingerprint, printable
 from miniclip.search.database import FILE, Index
 from miniclip.search.embed import Encoder
@@ -51,6 +51,8 @@ OPTIONS = SEARCH | {
         help="port to listen at (default: 8000; 0: any free port)",
     ),
 }
+# control characters, and bytes of a name that are not UTF-8
+UNSAFE = re.compile("[\0-\x1f\x7f-\x9f\ud800-\udfff]")
 SENT = {  # how a picture is sent: (most pixels on a side, format, options of PIL's save)
     "picture": (THUMBNAIL, "PNG", dict(compress_level=1)),
     "original": (65_500, "JPEG", dict(quality=95)),  # the most that libjpeg writes
@@ -66,6 +68,7 @@ HEADERS = {
 }
 
 
+@checked
 def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
     """The page of an index, as a Flask application. host: a name that requests may use for this
     machine, besides localhost and IP addresses."""
@@ -75,7 +78,7 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
     app = flask.Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_UPLOAD
     page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
-    root, g = Path(os.path.realpath(index.root)), flask.g
+    g = flask.g
     decoding = threading.Lock()  # one at a time: a picture may take 1 GB until it is small
     classifying = threading.Lock()  # one at a time: a thousand sentences may take as much
     reading = threading.Lock()  # guards index and first, which each request copies into g
@@ -103,7 +106,8 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         return {
             "row": g.first + row,
             "name": printable(g.index.paths[row], 200),
-            "path": printable(path, 4096),
+            # as it is, so that it can be pasted; but no line break, which a terminal would obey
+            "path": printable(path, 4096) if UNSAFE.search(path) else path,
         }
 
     def chosen(number):
@@ -149,6 +153,7 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
                 )
                 index, first = new, first + len(index)
             g.index, g.first = index, first
+            g.root = Path(os.path.realpath(index.root))  # a link may lead elsewhere by now
 
     @app.after_request
     def add_headers(response):
@@ -167,7 +172,7 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         rows = range(0, len(g.index), -(-len(g.index) // 24))  # 24 at most
         return {
             "pictures": len(g.index),
-            "folder": printable(root.name or root),
+            "folder": printable(g.root.name or g.root),
             "model": printable(os.path.basename(encoder.file)),
             "max_upload": MAX_UPLOAD,
             "sample": [listed(row) for row in rows],
@@ -178,7 +183,7 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         (side, kind, how), row, file = SENT[what], row_of(number), io.BytesIO()
         path = Path(os.path.realpath(g.index.path(row)))
         try:
-            if root not in path.parents:
+            if g.root not in path.parents:
                 raise BadPicture("a link that leads out of the folder")
             with decoding:
                 thumbnail(path, side).save(file, kind, **how)
@@ -239,8 +244,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family)
-    except (OSError, UnicodeError, TypeError) as error:  # TypeError: a name with a NUL
-        reason = str(getattr(error, "strerror", None) or error).partition(" (")[0]
+    # TypeError: a name with a NUL; OverflowError: a port above 65,535
+    except (OSError, UnicodeError, TypeError, OverflowError) as error:
+        reason = str(getattr(error, "strerror", None) or error).partition(" (")[0].rstrip(".")
         raise UserError(
             f"the page cannot listen at {printable(host)}, port {port}: {reason}; "
             "choose others with --host and --port"

@@ -142,6 +142,13 @@ def a_shipped_index_with_features_of_another_width(folder):
     replace(random_index(made.root, 3, width=3, **about))
 
 
+@shipped("cannot be read as an index: its features are not of length one")
+def a_shipped_index_with_a_row_that_would_come_first_for_any_query(folder):
+    made = Index.open(PLACE)
+    made.features[1] *= 1.5
+    replace(made)
+
+
 @shipped("it holds more tables than an index")
 def a_schema_that_takes_long_to_read(folder):
     execute("".join(["BEGIN;", *(f"CREATE TABLE t{k} (a);" for k in range(3000)), "COMMIT"]))
@@ -195,6 +202,14 @@ def crafted_descriptions_and_tables_of_a_database(folder):
         refused(Index.open, PLACE)
 
 
+@attack(says="index.sqlite cannot be read as an index: the block of picture 1 is damaged")
+def an_index_that_lost_its_pictures_is_not_taken_for_a_new_one(folder):
+    index()
+    execute("DELETE FROM pictures")
+    build_file.encode_pictures = None  # it is said before anything is encoded
+    return index()
+
+
 @attack(code=0, mb=200)
 def names_that_lead_out_of_the_folder_or_stand_twice(folder):
     for name in ("../b.png", "/etc/passwd", "c/../../b.png", "..", "a/..", "a\0b", "", "a"):
@@ -206,7 +221,9 @@ def names_that_lead_out_of_the_folder_or_stand_twice(folder):
 def crafted_fields_of_an_index_of_version_0_1(folder):
     PLACE.mkdir(parents=True)
     about = dict(format=1, digest="d" * 64, file="m", activation="gelu", root="..")
-    good = dict(features=np.zeros((1, 8), "f2"), sizes=np.zeros(1, "i8"), mtimes=np.zeros(1, "i8"))
+    good = dict(
+        features=np.eye(1, 8, dtype="f2"), sizes=np.zeros(1, "i8"), mtimes=np.zeros(1, "i8")
+    )
 
     def write(paths=b"a.png", about=about, **changed):
         text = {"about": json.dumps(about).encode(), "paths": paths}
@@ -221,7 +238,8 @@ def crafted_fields_of_an_index_of_version_0_1(folder):
         *[dict(about=about | {"file": None}), dict(about={}), dict(about=[]), dict(about=5)],
         *[dict(paths=b"../b.png"), dict(paths=b"/b.png"), dict(paths=b"a\0b"), dict(paths=b"")],
         *[dict(sizes=np.arange(2)), dict(features=np.zeros((1, 8))), dict(mtimes=np.zeros(1))],
-        *[dict(features=np.zeros(8, "f2")), dict(sizes=np.array([{}], object))],
+        *[dict(features=np.zeros(8, "f2")), dict(features=np.full((1, 8), 7, "f2"))],
+        *[dict(sizes=np.array([{}], object))],
     ):
         write(**changed)
         refused(Index.open, PLACE)
@@ -279,11 +297,17 @@ def searched(*lines):
 
 
 MODEL = "--checkpoint model.pt"
+ELSEWHERE = (f"index in --index mine {MODEL}", "rm -r in/.miniclip")
 DONE = {  # what must be said, and what is done
     "the_model_that_the_index_remembers_is_not_named": ("0 read, 3 unchanged", "index in"),
     "words_that_are_the_name_of_a_folder": (
         "  1  0",
         "find in/below --image in/00001.png --index in/.miniclip",
+    ),
+    "the_folder_of_an_index_elsewhere_in_the_place_of_words": (
+        "  1  1.000  .*in/00001.png",
+        *ELSEWHERE,
+        "find in --image in/00001.png --index mine",
     ),
     "a_query_that_begins_with_a_dash": ("1  0", "find -- -cup in"),
     "features_over_a_file_of_the_user_when_asked": (
@@ -342,6 +366,18 @@ REFUSED = {
         f"rm in/.miniclip/*; mkfifo in/.miniclip/{FILE}",
         f"index in {MODEL}",
     ),
+    "a_journal_whose_database_was_deleted": (
+        "index.sqlite-journal belongs to an index that is gone; delete it",
+        f"cd in/.miniclip; mv {FILE} {FILE}-journal",
+        "find cup in",
+    ),
+    "the_model_lay_in_the_folder_and_is_gone": (
+        "the model of this index is no longer in .*in/m.pt; give --checkpoint",
+        "cp model.pt in/m.pt",
+        "index in --checkpoint in/m.pt",
+        "mv in/m.pt .",
+        "find cup in",
+    ),
     "a_file_in_the_place_of_the_index_folder": (
         "in/.miniclip/index.sqlite cannot be read as an index: Not a directory",
         "rm -r in/.miniclip; echo mine > in/.miniclip",
@@ -384,12 +420,25 @@ REFUSED = {
         "takes .* ids, and the context holds only 77; make it shorter",
         f"find {'words-' * 30} in",
     ),
+    "the_folder_of_an_index_elsewhere_and_no_words": (
+        "in is the folder of the index; give the words before it",
+        *ELSEWHERE,
+        "find in --index mine",
+    ),
     "a_picture_in_the_place_of_the_words": ("a picture; give it with --im", "find in/00001.png in"),
     "an_index_that_was_killed_before_its_first_part": (
         "there is no index in",
         f"rm in/.miniclip/*; touch in/.miniclip/{FILE}",
         "index in",
     ),
+    **{
+        f"an_empty_sentence_in_a_{kind}": (
+            r'the sentence "\\ufeff" has no words that the model knows',
+            f"printf '{text}\\357\\273\\277\\n' > a.{kind}",
+            f"embed a.{kind} o.npz --checkpoint web",
+        )
+        for kind, text in (("txt", "cup\\n"), ("csv", "filepath,caption\\nin/00001.png,"))
+    },
     "another_activation_than_that_of_the_index": (
         "activation=.gelu. was asked for",
         "index in --activation gelu",
@@ -424,6 +473,13 @@ def empty_paths_and_numbers_that_are_too_large(folder):
     ):
         refused(search, wrong)
     assert os.listdir() == ["in"]
+
+
+@attack(code=0, says="drawn in g.png")
+def a_backend_of_matplotlib_that_is_not_here(folder):
+    os.environ["MPLBACKEND"] = "Qt4Agg"
+    index()
+    return search(["find", "cup", "in", "--grid", "g.png"])
 
 
 @attack(code=130, says="stopped by Ctrl-C\n8 pictures.*: 4 read, 4 unchanged")
@@ -542,9 +598,11 @@ def a_process_that_was_killed_while_it_wrote(folder):
     return find()
 
 
-@attack(says="more than 4,096 characters, or the character NUL")
+@attack(
+    says='xx" has 200,000 characters, so that the array of all 2,001 sentences would take 1.5 GiB'
+)
 def a_sentence_that_would_make_an_array_of_strings_large(folder):
     model = tiny_checkpoint("model.pt")
     assert "NUL" in refused(check_sentences, open_encoder(model), ["cup", "cup\0"])
-    Path("a.txt").write_text("x" * 200_000 + "\ncup")
+    Path("a.txt").write_text("x" * 200_000 + "\ncup" * 2000)
     return search(["embed", "a.txt", "out.npz", "--checkpoint", model])

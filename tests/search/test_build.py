@@ -109,6 +109,26 @@ def test_pictures_are_recognised_by_their_contents_and_not_encoded_again(
     assert update()[1] == {"read": 0, "kept": 10, "forgotten": 0}
 
 
+def test_exchanged_pictures_copies_over_another_and_new_times_are_stored(
+    indexed, opened, checkpoint, monkeypatch
+):
+    """The names stay as they are, and only the rows of their features or their times change."""
+    (root, update), hashed, real = indexed, [], build_file.contents_hash
+    monkeypatch.setattr(build_file, "contents_hash", lambda p: hashed.append(p) or real(p))
+    one, other = root / "00001.png", root / "00005.png"
+    for change in (
+        lambda: [one.rename(root / "a"), other.rename(one), (root / "a").rename(other)],
+        lambda: shutil.copy(one, other),
+        lambda: [os.utime(path, ns=(0, 1)) for path in root.rglob("*.png")],
+    ):
+        change()
+        update()
+        agrees_with(Index.open(root / ".miniclip"), checkpoint)
+        hashed.clear()
+        assert update()[1] == {"read": 0, "kept": 9, "forgotten": 0} and not hashed
+    assert not opened
+
+
 def test_the_folder_of_an_index_elsewhere_may_be_moved(encoder, tmp_path):
     fill(tmp_path / "in", 4)
     build(tmp_path / "in", tmp_path / "i", encoder)

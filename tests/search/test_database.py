@@ -4,7 +4,9 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from miniclip.common import UserError
 from miniclip.search import database
 from miniclip.search.database import Index, database_in
 from tests.search.folders import random_index, write_index
@@ -36,6 +38,13 @@ def test_an_index_of_version_0_1_is_read_and_becomes_a_database(tmp_path):
         assert [path.name for path in place.iterdir()] == ["index.sqlite"]
     assert np.array_equal(Index.open(place).features, old.features)
     assert Index.open(place).paths == old.paths
+
+
+def test_a_file_of_another_program_is_no_old_index_and_stays_alone(tmp_path):
+    (tmp_path / "index.npz").write_text("mine")
+    with pytest.raises(UserError, match="index.npz cannot be read as an index"):
+        database_in(tmp_path, write=True).__enter__()
+    assert [path.name for path in tmp_path.iterdir()] == ["index.npz"]
 
 
 def test_an_index_inside_its_folder_moves_with_it_and_another_names_it(tmp_path):

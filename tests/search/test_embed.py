@@ -1,11 +1,14 @@
 """python -m miniclip.search embed: features of pictures, pairs and sentences, in a file."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from miniclip.common import UserError
 from miniclip.data import open_pairs
 from miniclip.data.shards.pack import pack
-from miniclip.search.embed import main
+from miniclip.search.embed import main, open_encoder
 from tests.search.folders import fill, fresh, refusal, said
 
 
@@ -69,6 +72,14 @@ def test_pairs_give_both_sides_and_which_caption_is_whose(
     if kind != "shards":
         assert arrays["names"].tolist() == ["00001.png", "00002.png"]
         assert "gone.png (no such file" in printed
+
+
+def test_a_model_may_be_named_by_a_path_and_needs_a_thread():
+    encoder = open_encoder(Path("icons"))
+    assert encoder.file == "icons" and encoder.digest == open_encoder("icons").digest
+    for threads in (0, 1025):
+        with pytest.raises(UserError, match=f"threads must be 1 to 1024, not {threads}"):
+            open_encoder("icons", threads=threads)
 
 
 def test_what_is_wrong_is_one_sentence_and_writes_nothing(checkpoint, tmp_path, capsys):

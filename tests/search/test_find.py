@@ -1,6 +1,10 @@
 """python -m miniclip.search find: exact search, queries of words and pictures, and wrong input."""
 
+import os
+import pathlib
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -14,8 +18,11 @@ from miniclip.common import UserError
 from miniclip.data.dataset import printable
 from miniclip.search import build, find
 from miniclip.search.database import Index
+from miniclip.search.embed import open_encoder
 from miniclip.search.find import main, nearest
 from tests.search.folders import fill, fresh, refusal, said, tiny_checkpoint
+
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +124,40 @@ def test_a_model_that_moved_is_named_and_one_that_changed_is_refused(tmp_path, c
     assert out.endswith("3 pictures\n")
     tiny_checkpoint(tmp_path / "model.pt", seed=1)  # trained further, under the same name
     assert "was made with the model" in refusal(main, ["cup", tmp_path / "in"], capsys)
+
+
+@pytest.mark.slow
+def test_a_locale_of_ascii_finds_the_pictures_of_an_index(tmp_path, checkpoint, encoder):
+    Image.new("RGB", (9, 9)).save(tmp_path / "ü.png")
+    build.build(tmp_path, tmp_path / ".miniclip", encoder)
+    command = [sys.executable, "-m", "miniclip.search", "find", "cup", tmp_path]
+    ascii = dict(LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    said = subprocess.run(command, cwd=ROOT, env=os.environ | ascii, capture_output=True, text=True)
+    assert said.stdout.endswith("1 pictures\n"), said
+
+
+def test_a_query_is_of_32_bits_and_read_only_features_are_searched_silently(encoder, recwarn):
+    features = np.eye(128, dtype="f2")
+    features.flags.writeable = False
+    wanted = find.query(encoder, image=torch.from_numpy(np.eye(128)[3]))
+    assert wanted.dtype == torch.float32
+    assert nearest(features, wanted, 1)[1].tolist() == [3] and not recwarn.list
+
+
+@pytest.mark.parametrize(
+    "words, call",
+    [
+        ("encoder must be of type Encoder, not str", lambda _: build.build("a", "b", "web")),
+        ("side must be at least 1, not 0", lambda _: find.thumbnail("a.png", 0)),
+        ("path must be of type str or Path, not None", lambda _: find.draw([], None)),
+        ("there are no pictures to draw", lambda _: find.draw([], "a.png")),
+        ("the query adds up to zero", lambda e: find.query(e, image=torch.zeros(128))),
+        ("the query has no words", lambda _: find.query(open_encoder("web"), "\ufeff")),
+    ],
+)
+def test_what_is_wrong_in_python_is_one_sentence(encoder, words, call):
+    with pytest.raises(UserError, match=words):
+        call(encoder)
 
 
 def test_features_that_are_no_unit_vectors_are_refused_wherever_they_would_rank():

@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
+from miniclip.common import UserError
 from miniclip.search import build, serve
 from miniclip.search.database import Index
 from miniclip.search.embed import open_encoder
@@ -228,6 +229,39 @@ def test_no_link_leads_out_of_the_folder(copied, tmp_path):
 def test_a_folder_that_is_itself_behind_a_link_is_shown(folder, client_of, tmp_path):
     (tmp_path / "link").symlink_to(folder)
     assert client_of(tmp_path / "link").get("/picture/0").status_code == 200
+
+
+def test_a_link_to_the_folder_may_lead_to_another_one_later(folder, client_of, tmp_path):
+    shutil.copytree(folder, tmp_path / "new")
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    client = client_of(link)
+    link.unlink()
+    link.symlink_to("new")
+    sample = client.get("/about").get_json()["sample"]
+    assert client.get(f"/picture/{sample[0]['row']}").status_code == 200
+
+
+def test_a_path_to_be_pasted_is_the_files_own_unless_a_terminal_would_obey_it(
+    client_of, encoder, tmp_path
+):
+    names = ["at 10.00\u202fPM.png", "\u3000.png", "a\nb.png", "latin \udce9.png"]
+    for name in names:
+        Image.new("RGB", (9, 9)).save(tmp_path / name)
+    build.build(tmp_path, tmp_path / ".miniclip", encoder)
+    sample = client_of(tmp_path).get("/about").get_json()["sample"]
+    shown = {*names[:2], "a\\nb.png", "latin \\udce9.png"}
+    assert {each["path"] for each in sample} == {str(tmp_path / name) for name in shown}
+
+
+def test_what_is_wrong_in_python_is_one_sentence(index, encoder):
+    for words, call in (
+        ("index must be of type Index, not str", lambda: serve.create_app("A", encoder)),
+        ("host must be of type str, not None", lambda: serve.create_app(index, encoder, None)),
+        ("port 70000: .*must be 0-65535; choose", lambda: serve.listen("127.0.0.1", 70_000)),
+    ):
+        with pytest.raises(UserError, match=words):
+            call()
 
 
 def test_a_picture_that_has_vanished_or_changed_gives_a_sentence_and_can_be_searched(
