@@ -502,7 +502,7 @@ READ = {
     "shards_in_a_folder_with_braces_by_the_source_that_packing_prints": (
         r"(?s)train on them with --data 'out\{a,b\}/\*.tar'.*\[\('a word',\)",
         "pack pairs.csv out{a,b}",
-        "open out{a,b}/*.tar",
+        "open out{a,b}/{00000..00000}.tar",
     ),
     "a_path_through_a_link_and_up": (
         r"\[\('right',\)\] \[\]",

@@ -187,17 +187,20 @@ def expand(source: str) -> list[str]:
     if os.path.exists(source):
         return [source]
     paths, (folder, name) = [source], os.path.split(source)
-    if "{" in name or "{" in folder and not os.path.isdir(folder):
+    # if the folder exists, its name is not a pattern
+    folder, pattern = (folder, name) if os.path.isdir(folder) else ("", source)
+    if "{" in pattern:
         try:
             from braceexpand import braceexpand  # comes with webdataset
         except ImportError:
             raise UserError("shards named with braces need: pip install webdataset") from None
-        ranges = re.findall(r"(-?\d{1,20})\.\.(-?\d{1,20})", source)
-        large = source.count("{") > MOST_BRACES or any(
+        ranges = re.findall(r"(-?\d{1,20})\.\.(-?\d{1,20})", pattern)
+        large = pattern.count("{") > MOST_BRACES or any(
             abs(int(low) - int(high)) >= MOST_SHARDS for low, high in ranges
         )
         try:  # braceexpand makes a range as a whole, so it is not called for large ones
-            paths = [] if large else list(itertools.islice(braceexpand(source), MOST_SHARDS + 1))
+            names = [] if large else braceexpand(pattern)
+            paths = [os.path.join(folder, n) for n in itertools.islice(names, MOST_SHARDS + 1)]
         except (ValueError, RecursionError):
             raise UserError(
                 f"{printable(source)} has a brace that is not closed, or one that was not opened"
@@ -210,7 +213,6 @@ def expand(source: str) -> list[str]:
     for path in map(os.path.normpath, paths):
         folder, name = os.path.split(path)
         is_name = os.path.exists(path) or not glob.has_magic(path)
-        # if the folder exists, its name is not a pattern
         folder = glob.escape(folder) if os.path.isdir(folder) else folder
         names = [path] if is_name else sorted(glob.glob(os.path.join(folder, name)))
         found |= dict.fromkeys(names)
