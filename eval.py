@@ -71,12 +71,12 @@ CONTENTS = {
     "probe": linear_probe,  #      3.1.5, 3.2: few shots and linear probes; figures 6, 7
     "shift": robustness,  #        3.3: other drawings; figures 13, 14, 15
     "overlap": data_overlap,  #    5: were the test pictures in the training set? figure 17
-    "classes": bias,  #            7.1: the list of class names, errors by group; tables 6, 7
+    "classes": bias,  #            7.1: errors by group, for several wordings of the class names
 }
 # the table of contents for icons, where whole families are held out
 OF_ICONS = {
     "retrieval": retrieval,
-    "zero_shot": families,  #      3.1: known names, and new combinations; templates; near copies
+    "zero_shot": families,  #      3.1: names known from training, and new combinations of words
     "shots": shots,  #             3.1.5: nearest labelled pictures against zero-shot; figure 6
 }
 TASKS = list(CONTENTS | OF_ICONS)
@@ -263,8 +263,8 @@ def write_sections(context, tasks=None, given=()):
     """Write the sections in the order of the table of contents. Returns their results.
 
     tasks: the names of the sections, or None for all that fit the pairs. given: the options of
-    USED_BY that were given. Raises UserError when a task does not fit the pairs, when no section uses
-    one of these options, or when there is nothing to test averages on.
+    USED_BY that were given. Raises UserError when a task does not fit the pairs, when one of the
+    given options is used by no section, or when there is nothing to test averages on.
     """
     if context.start:
         return {"averages": weight_average.write(context)}

@@ -146,7 +146,8 @@ def restore(saved, run, optimizer, scaler):
 
 
 def wrap(model, config, device):
-    """The model as the loop calls it: with --sync-bn, --compile, and inside DDP on many ranks."""
+    """The model as the loop calls it: with synchronized batch norms and compiled, if the options
+    ask for that, and inside DDP if there are several ranks."""
     if config.sync_bn:  # first, because it replaces batch norms inside the model
         torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
     towers = torch.compile(model) if config.compile else model
@@ -156,7 +157,7 @@ def wrap(model, config, device):
     if dist_info()[1] > 1:
         devices = [device.index] if device.type == "cuda" else None
         towers = torch.nn.parallel.DistributedDataParallel(towers, devices)
-        # each rank keeps its batch-norm averages, which are equal on all ranks with --sync-bn
+        # DDP would send the batch-norm averages of rank 0 to all ranks before each step
         towers.broadcast_buffers = False
     return towers
 
@@ -205,8 +206,8 @@ def main(argv=None):
     # With several ranks, `member` connects them, an error inside `together` stops all of them, and
     # `from_rank0` sends them a result of rank 0. With one rank, these helpers send nothing.
     with process_group.member(config.device) as device, checkpoint.alone(config.out):
-        # 1. What is trained. A checkpoint may have been edited by hand, so `resuming` turns any
-        # error of its block into one sentence that names the checkpoint's file.
+        # 1. What is trained. A checkpoint may have been edited by hand. So any error inside a
+        # `with resuming` block becomes one sentence that names the checkpoint's file.
         if config.threads:
             torch.set_num_threads(config.threads)
         saved, start = starting_point(config)
@@ -230,7 +231,8 @@ def main(argv=None):
             | {"the image size": model.config["image_size"]}
         )
         towers = wrap(model, config, device)  # compiled if asked for, inside DDP on many ranks
-        constant = checkpoint.describe(config, model, tokenizer, pairs)  # in each checkpoint
+        # what every checkpoint of this run holds, unchanged
+        constant = checkpoint.describe(config, model, tokenizer, pairs)
         with process_group.together():
             log = RunLog(config, run.step)
             held_out = HeldOut(config, model, tokenizer, pairs, log, constant)
@@ -288,7 +290,7 @@ def main(argv=None):
                 loss = loss.detach() / scaler.get_scale()
                 limit = config.clip_grad or math.inf
                 grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), limit)
-                # every rank finds the same: the loss covers all pairs, and DDP averages gradients
+                # the same on every rank: the loss is of all ranks' pairs, and DDP averages gradients
                 finite = bool(torch.isfinite(loss + grad_norm))
                 if finite:  # otherwise the step changes neither the weights nor AdamW's moments
                     scaler.step(optimizer)
@@ -297,7 +299,7 @@ def main(argv=None):
                 run.count(finite)  # 20 steps in a row that are not finite end the run
                 try:
                     log.write(run, lr, loss, grad_norm, scale, image, text)
-                    if held_out.due(run):  # measure the held-out pairs, and write best.pt
+                    if held_out.due(run):  # measure held-out pairs, and write best.pt if better
                         held_out.measure(run)
                 except OSError as error:  # the disk is full, or nobody reads the output
                     run.problem = error  # next_batch then ends the loop on all ranks

@@ -102,7 +102,10 @@ def test_another_runs_folder_is_refused_and_untouched(pairs_csv, tmp_path, refus
         (["--resume", "--steps", "9"], "--steps"),
         (["--resume", "--weight-decay", "0"], "--weight-decay"),  # a given 0 counts
         (["--resume", "--epochs", "2"], "without --epochs"),
-        (["--resume", "--tokenizer", "openai"], "without --tokenizer, not with openai"),
+        (
+            ["--resume", "--tokenizer", "openai"],
+            "without --tokenizer, and this command gives openai",
+        ),
     ):
         assert word in refused(train.main, *on(pairs_csv, tmp_path / "run", *more))
     assert (tmp_path / "run/checkpoint.pt").read_bytes() == before

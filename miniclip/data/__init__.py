@@ -55,8 +55,8 @@ def open_pairs(
 ) -> Pairs:
     """Open a source of pairs.
 
-    source: "emoji" or None stands for the emoji that come with miniclip, and "icons" for the icons
-    of a hundred teams. Any other text is the path of a csv, a folder, shards, or a .jsonl or
+    source: "emoji" or None stands for the emoji that come with miniclip, and "icons" for the sets
+    of icons that a hundred teams of designers have published. Any other text is the path of a csv, a folder, shards, or a .jsonl or
     .parquet file; ~ is expanded. From Python, source may also be a list of (picture, caption), or a
     dataset of Hugging Face (records.py).
 

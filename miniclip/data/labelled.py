@@ -146,8 +146,8 @@ def open_labelled(source: str | Path | Iterable, class_names=None) -> Labelled:
 
     source: a path; or a pattern of tars with {0..9}, {a,b}, * and ?; or a list of paths of tars.
     class_names: the names that a model is given instead of the labels. Either a list in the order
-    of the labels, which are sorted, numbers by value; or {label: name}, which may name more labels
-    than the pictures have. None: the names come with the pictures, or else are the labels
+    of the sorted labels, where numbers are sorted by value. Or {label: name}, which may also hold
+    labels that no picture has. None: the names come with the pictures, or else are the labels
     themselves.
 
     Raises UserError, or OSError when a tar or a folder cannot be read.

@@ -226,7 +226,7 @@ def batches(
     rank, world: each rank reads a contiguous share of each batch. The sizes of the shares differ by
     at most one pair. Joined in the order of the ranks, the shares are the batch that one process
     would get. A share comes in parts, whose number is the same on every rank (see planned_parts). A
-    part is empty only if so many pictures could not be read that fewer pairs than parts are left.
+    part is empty only if many pictures could not be read, and fewer pairs than parts are left.
     draw, crop: functions to use in place of `draw` and `crop` of this module.
 
     Raises UserError when there are no pairs, when a batch has fewer pairs than there are ranks, and

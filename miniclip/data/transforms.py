@@ -56,8 +56,8 @@ _STRIP_PIXELS = 1 << 20  # converted at a time: each intermediate picture takes 
 def to_rgb(image: Image.Image) -> Image.Image:
     """A PIL image of any mode -> mode RGB, upright, and white where it was transparent.
 
-    If the image has all these properties already, it is returned itself, because copying a
-    photograph takes a tenth as long as decoding it. Any other image is converted strip by strip, so
+    If the image has all these properties already, it is returned itself and not a copy, because a
+    copy would take another tenth of the time that decoding takes. Any other image is converted strip by strip, so
     that there are only two copies of a large image in memory.
     """
     if image.format == "PNG" and image.tile and "transparency" in image.info:

@@ -221,7 +221,7 @@ def find(out, resume):
 
     - the checkpoint cannot be read, or is a link whose target is gone;
     - there is a checkpoint, but the run does not go on;
-    - the run goes on, and its checkpoint is gone while other files of it are there;
+    - the run goes on, but its checkpoint is gone, although other files of this run are there;
     - a file in `out` has the name of a run's file, but no run wrote it.
     """
     path = out / "checkpoint.pt"
@@ -254,9 +254,9 @@ def find(out, resume):
                 )
             }
         )
-        if (
-            not left
-        ):  # the files of a run whose checkpoint is elsewhere are replaced later, or never
+        # not if there are files of a run whose checkpoint is elsewhere: until this run has replaced
+        # them, --resume must go on asking for that checkpoint
+        if not left:
             with contextlib.suppress(OSError):  # the disk may be full
                 marked.write_text(UNSAVED)
     return state

@@ -167,7 +167,10 @@ OPTIONS = {
         ),
     },
     "what it would cost, instead of training (also: python -m miniclip.cost)": {
-        "plan": dict(help="print flop, memory, bytes and days", action="store_true"),
+        "plan": dict(
+            help="print the flop, the memory, the bytes that a GPU sends to the others, and the days",
+            action="store_true",
+        ),
         "world_size": dict(help="number of GPUs (default: 1)", type=COUNT),
         "gpu": dict(help=f"kind of GPU, one of {', '.join(GPUS)} (default: h100)"),
         "data_pairs": dict(
@@ -271,8 +274,8 @@ class Config(SimpleNamespace):
             before = f"without {spelled(name)}" if without else f"with {spelled(name)} {then}"
             refuse(
                 {
-                    f"{self.out} was started {before}, not with {now}; choose another --out, and "
-                    f"--init {self.out / 'checkpoint.pt'} to start a new run from its weights": (
+                    f"{self.out} was started {before}, and this command gives {now}; to start a new run "
+                    f"from its weights, choose another --out, and --init {self.out / 'checkpoint.pt'}": (
                         now is not None and now != then  # a given 0 counts
                     )
                 }

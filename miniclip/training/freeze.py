@@ -4,7 +4,8 @@ A frozen tower gets no gradient, and it is not in the optimizer, so weight decay
 either. Its batch norms normalize with their stored averages, and do not update them. So after
 training the tower is bit for bit what it was. Its projection to the shared space is frozen with it.
 The scale belongs to neither tower, and is trained.
-Left out: computing a frozen tower's features only once, because the crops differ in each epoch.
+Left out: computing a frozen tower's features only once. Those of pictures differ in each epoch,
+because the crops do.
 Lesson: lessons/19_finetuning.md.
 """
 

@@ -58,7 +58,8 @@ def microbatch_step(model, parts, loss_fn, prepare=tuple, autocast=contextlib.nu
         last = k == len(parts) - 1
         with contextlib.nullcontext() if last else no_sync():
             *outputs, scale = towers(part)
-            if last:  # DDP needs logit_scale as an output of the model, which log(scale) is
+            # DDP needs logit_scale among the outputs; scale.log() is logit_scale, from an output
+            if last:
                 outputs, grads = [*outputs, scale.log()], [*grads, d_scale]
             trained = [(x, grad) for x, grad in zip(outputs, grads) if x.requires_grad]
             torch.autograd.backward(*zip(*trained))  # a frozen tower has no gradient

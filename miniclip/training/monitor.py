@@ -24,7 +24,7 @@ class Monitor:
     returns whether rank 0 should save after that step.
 
     The attribute stop is the number of the signal that ends the run, or 0. due says whether all
-    ranks save after the present step. problem is an exception on this rank, which the loop sets:
+    ranks save after the present step, if it is finite. problem is an exception on this rank, which the loop sets:
     then the run ends before the next step, and the loop saves the state and raises the exception.
     """
 

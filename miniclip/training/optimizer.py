@@ -63,8 +63,9 @@ class HalfAdamW(torch.optim.Optimizer):
     """torch.optim.AdamW with its two moments in bfloat16: 4 bytes per parameter instead of 8.
 
     Each step is computed in float32 from the moments before they are rounded, so the rounding
-    affects only later steps. The noise depends only on the seed and the number of the step, which
-    are both in state_dict. So a resumed run draws the same noise, and so do all ranks of a DDP run.
+    affects only later steps. The moments are rounded up or down at random (stochastic_round). The
+    random numbers depend only on the seed and the number of the step, which are both in state_dict.
+    So a resumed run draws the same numbers, and so do all ranks of a DDP run.
     torch's global generators are not used. The parameters must be float32, and all on one device.
     """
 

@@ -70,12 +70,20 @@ def test_a_run_goes_on_whose_list_was_recorded_as_its_pairs():
 @pytest.mark.parametrize(
     "given, changes, words",
     [
-        (["--lr", 0.25], {}, "was started with --lr 0.5, not with 0.25; choose another --out"),
-        (["--seed", 1], {}, "was started with --seed 0, not with 1"),
-        (["--epochs", 2], {}, "was started without --epochs, not with 2.0"),
-        (["--objective", "sigmoid"], {}, "with --objective contrastive, not with sigmoid"),
+        (["--lr", 0.25], {}, "was started with --lr 0.5, and this command gives 0.25; "),
+        (["--seed", 1], {}, "was started with --seed 0, and this command gives 1"),
+        (["--epochs", 2], {}, "was started without --epochs, and this command gives 2.0"),
+        (
+            ["--objective", "sigmoid"],
+            {},
+            "with --objective contrastive, and this command gives sigmoid",
+        ),
         (["--data", "emoji"], dict(data="pairs.csv"), "was started with --data pairs.csv"),
-        (["--no-unique-names"], dict(unique_names=True), "--unique-names True, not with False"),
+        (
+            ["--no-unique-names"],
+            dict(unique_names=True),
+            "--unique-names True, and this command gives False",
+        ),
         ([], dict(one_sentence=True), "are for python lessons/studies/objectives.py"),
         ([], dict(projection="mlp"), "are for python lessons/studies/objectives.py"),
         ([], dict(augment="convirt"), "are for python lessons/studies/objectives.py"),

@@ -57,12 +57,13 @@ OPTIONS = {
     "--min-count": dict(
         type=number(int, low=1),
         default=100,
-        help="the fewest pairs that a word or bigram must be in to be a query (100)",
+        help="a word or bigram can be a query if at least this many pairs have it (100)",
     ),
     "--min-pmi": dict(
         type=number(float),
         default=4.0,
-        help="for bigrams: log2 of how many times more often than by chance (4)",
+        help="a bigram can be a query if it occurs at least 2 to this power times as often as by "
+        "chance (4)",
     ),
     "--names": dict(type=path(str), help="a file of further queries, one on each line"),
     "--overwrite": dict(action="store_true", help="replace the file if it exists"),
@@ -205,5 +206,5 @@ def main(argv=None):
     if pairs.skipped:
         print(report_skipped(pairs.skipped))
     how = shlex.join([*given("--data", args.data), *given("--keep", args.out)])
-    print(f"train on them with {how} and the same options of the source")
+    print(f"train on them with {how}, and with the options of the source that you gave here")
     return 0

@@ -70,9 +70,10 @@ def meanings(name: str) -> set:
 
 
 def held_out_combinations(names: dict) -> tuple[set, set]:
-    """Pairs of words that no training caption may hold together: (development, sealed).
+    """Two sets of pairs of words that no training caption may hold together: (development, sealed).
 
-    Both are sets of frozensets of two words. names: {name: its training families}. The candidates
+    The first serves to choose settings, and the second stays under seal. Each pair is a frozenset of
+    two words. names: {name of an icon: the training families that have an icon of this name}. The candidates
     are names of two words. Each of the words must occur in at least FEWEST_NAMES other names and in
     at least FEWEST_FAMILIES families. A hash decides which candidates are chosen.
     """

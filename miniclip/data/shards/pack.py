@@ -6,8 +6,9 @@ The first caption is the .txt, which other readers of this layout take. All capt
 .json, under "captions". Every picture is decoded once, so that a damaged one is left out and named.
 
 The shards get their names only when all of them are complete, so shards of two sets are never
-mixed. The same pairs give the same bytes. Left out: the splits of the source; pairs of shards are
-held out by the hashes of their keys.
+mixed unless the command is killed at that moment. The same pairs give the same bytes.
+Left out: the splits of the source, because pairs that are read from shards are held out by the
+hashes of their keys.
 """
 
 import contextlib
@@ -74,7 +75,9 @@ def pack(pairs: Pairs, out: str | Path, size: int = PAIRS_PER_SHARD, overwrite: 
     def check():
         other = sorted(path.name for path in {*out.glob("*.[tT][aA][rR]")} - {*paths})
         shown = f"{printable(out)} holds {printable(other[0])}" if other else ""
-        refuse({f"{shown}, which this command does not write; choose another folder": bool(other)})
+        refuse(
+            {f"{shown}, which this command would not replace; choose another folder": bool(other)}
+        )
         for shard in paths:
             why = f"{printable(shard)} is an input of this command; choose another folder"
             refuse({why: os.path.realpath(shard) in read})

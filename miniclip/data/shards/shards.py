@@ -163,7 +163,7 @@ def open_shards(source: str, caption_key=None, cache_dir=None) -> Shards:
 
     caption_key: the key under which a .json has the caption; None: one of CAPTION_KEYS. cache_dir:
     the folder into which shards over a network are fetched; None: a folder in the cache. If braces
-    name a shard that does not exist, it is added to `skipped`. Raises UserError when the pattern
+    name a shard that does not exist, the pairs that are returned have it in `skipped`. Raises UserError when the pattern
     cannot be understood, or when it gives no pair.
     """
     paths = expand(source)
