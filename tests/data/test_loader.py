@@ -96,6 +96,13 @@ def test_no_name_comes_twice_in_a_batch_where_there_is_room(own, size, seed):
         assert not room or len(names) == len({*names}), found
 
 
+@given(st.integers(0, 999))
+def test_a_frequent_name_finds_its_batches_before_rare_ones_fill_them(seed):
+    own = [("cat",), ("cat",), ("dog",), ("fox",)]
+    found = with_unique_names(np.arange(4), 2, own.__getitem__, np.random.default_rng(seed))
+    assert {0, 1} not in [{*batch} for batch in found.tolist()]
+
+
 def test_pictures_meet_others_in_each_epoch():
     """Else the negatives of a picture would always be the same ones."""
     met = collections.Counter()

@@ -55,6 +55,7 @@ def test_every_picture_in_the_folder_and_below_is_in_it_with_its_features(
     fill(tmp_path, 22)
     out = said(main, [tmp_path, "--checkpoint", checkpoint], capsys)
     assert "22 pictures in" in out and "22 read, 0 unchanged, 0 forgotten" in out
+    assert "left out" not in out
     index = Index.open(tmp_path / ".miniclip")
     assert index.paths == sorted(index.paths) and len(index) == 22
     assert {p.rpartition("/")[0] for p in index.paths} == {"", "below/deep 0", "below/deep 1"}

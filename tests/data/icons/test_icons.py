@@ -269,7 +269,8 @@ def test_words_of_held_out_combinations_are_known_from_other_names(monkeypatch):
     three = {"carbon", "ph", "mage"}
     names = {f"{word} {other}": three for word in ("cat", "dog") for other in "abcdefgh"}
     names |= {f"x{k} y{k}": three for k in range(9)} | {"cat dog": three, "dog cat": three}
-    names |= {"bird home": {"carbon"}, "cat": three}
+    names |= {"bird home": {"carbon"}, "cat": three, "cat 3d": three}
+    names |= {f"z{k} 3d": three for k in range(9)}  # known as well, but no word
     development, sealed = families.held_out_combinations(names)
     assert development | sealed == {frozenset(("cat", "dog"))}
 
