@@ -12,11 +12,12 @@
 The command prints the tables, and writes report.md, its figures and results.json into one folder.
 For the checkpoint of a run, this is the folder of the checkpoint; for other weights, it is
 runs/NAME. A report on other pairs (--data) goes into the subfolder eval_PAIRS, and a report on
-averages into the subfolder averages. --out names another folder. --search prints what it finds and
-writes only search.png into that folder; --save writes only weights.
-results.json keeps the sections of earlier commands about the same weights and pairs. Its "commands"
-says which command wrote each section.
-All intervals are at 95 %. They are Wilson's, unless a section says otherwise.
+averages into the subfolder averages. --out names another folder. --search prints what it finds, and
+the only file that it writes into the folder is search.png; --save writes only weights.
+results.json keeps the sections of earlier commands about the same weights and pairs. Its entry
+"commands" says which command wrote each section.
+All intervals are 95 % confidence intervals. They are computed by Wilson's formula
+(miniclip/evaluation/confidence.py), unless a section says otherwise.
 """
 
 import argparse
@@ -327,7 +328,8 @@ def main(argv=None):
             weight_average.save(args.save, names, args.alpha, start[0], model, tokenizer, content)
             return 0
 
-    # opened before the pairs, which may take minutes to fetch, so that mistakes show at once
+    # Fetching the pairs may take minutes. So the files of --classes, --images, --templates and
+    # --shift are read first, and mistakes in them show at once.
     named = class_names(args.classes)
     images = open_labelled(args.images, named) if args.images else None
     templates, shifted = read_templates(args.templates), named_shifts(args.shift, named)

@@ -9,8 +9,8 @@
     python train.py --plan --data pairs.csv --model vit_b32 --world-size 8       what it would cost
 
 A run writes into --out: checkpoint.pt (self-contained), best.pt (the weights with the lowest
-held-out loss), log.jsonl, curves.png, retrieval.png and results.json. A run may be killed at any
-moment. If it is resumed with the same number of ranks and threads, it ends with exactly the weights
+held-out loss), log.jsonl, curves.png, retrieval.png and results.json. A run can be killed at any
+moment. If it is resumed with as many ranks and threads as before, it ends with exactly the weights
 of an undisturbed run (tested on CPUs), unless --minutes makes its length depend on the clock.
 The options are in miniclip/training/config.py, and their defaults in miniclip/training/recipe.py.
 """
@@ -148,7 +148,7 @@ def restore(saved, run, optimizer, scaler):
 def wrap(model, config, device):
     """The model as the loop calls it: with synchronized batch norms and compiled, if the options
     ask for that, and inside DDP if there are several ranks."""
-    if config.sync_bn:  # first, because it replaces batch norms inside the model
+    if config.sync_bn:  # before compile and DDP, because it replaces batch norms inside the model
         torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
     towers = torch.compile(model) if config.compile else model
     if config.grad_checkpointing and torch.__version__ < (2, 13):
@@ -231,7 +231,7 @@ def main(argv=None):
             | {"the image size": model.config["image_size"]}
         )
         towers = wrap(model, config, device)  # compiled if asked for, inside DDP on many ranks
-        # what every checkpoint of this run holds, unchanged
+        # the parts that are the same in every checkpoint of this run
         constant = checkpoint.describe(config, model, tokenizer, pairs)
         with process_group.together():
             log = RunLog(config, run.step)
@@ -290,7 +290,7 @@ def main(argv=None):
                 loss = loss.detach() / scaler.get_scale()
                 limit = config.clip_grad or math.inf
                 grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), limit)
-                # the same on every rank: the loss is of all ranks' pairs, and DDP averages gradients
+                # the same on all ranks: the loss covers the pairs of all, and DDP averages gradients
                 finite = bool(torch.isfinite(loss + grad_norm))
                 if finite:  # otherwise the step changes neither the weights nor AdamW's moments
                     scaler.step(optimizer)

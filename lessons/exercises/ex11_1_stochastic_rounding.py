@@ -18,8 +18,8 @@ ANSWER = "miniclip.training.optimizer:stochastic_round"
 def stochastic_round(x, generator=None):
     """Round x to bfloat16: up or down at random, so that the mean of many draws is x.
 
-    x: float32, any shape. Numbers that bfloat16 has, infinities and NaN are not changed. A finite
-    number beyond 3.39e38, which is bfloat16's largest, may become infinity. generator: a
+    x: float32, any shape. Numbers that bfloat16 can represent, infinities and NaN are not changed.
+    A finite number beyond 3.39e38, which is bfloat16's largest, may become infinity. generator: a
     torch.Generator on x's device, or None for the default generator.
     """
     raise NotImplementedError  # about 4 lines

@@ -1,6 +1,8 @@
 """The rank of a process, the number of ranks, and the collectives that the loss needs.
 
-The paper shards the similarities over GPUs (CLIP, section 2.5). On several ranks the loss uses
+A collective is an operation in which all ranks take part, for example a sum over ranks. The loss
+needs collectives because the paper shards the similarities over GPUs: each GPU computes only the
+similarities that its own pairs need (CLIP, section 2.5). On several ranks the loss uses
 GroupCollectives. On one rank it uses kernels.contrastive.LocalCollectives, which return their
 arguments. No gradient flows through a collective, because the loss computes its whole gradient
 itself (kernels/contrastive.py). So autograd cannot multiply a gradient by the number of ranks

@@ -147,7 +147,7 @@ def together() -> Iterator[None]:
     """A block in which a UserError on any rank becomes a UserError on all ranks.
 
     All ranks get the sentence of the lowest rank that raised a UserError. The sentence also names
-    this rank, unless all ranks raised the same sentence. A line that can raise must not be followed
+    that rank, unless all ranks raised the same sentence. A line that can raise must not be followed
     by a collective in the block, because the other ranks would wait in that collective.
     """
     problem = None
@@ -212,9 +212,9 @@ def code_version() -> str:
 
 @contextlib.contextmanager
 def noted_signals() -> Iterator[list[int]]:
-    """`with noted_signals() as received:` appends the first signal of STOPPING to the list
-    `received`, and prints that the run stops after this step. Ctrl-C after that ends the process at
-    once.
+    """`with noted_signals() as received:` is a block in which the first of the signals in STOPPING
+    that arrives does not end the process. Instead its number is appended to the list `received`,
+    and a line says that the run stops after this step. Ctrl-C after that ends the process at once.
 
     A signal that was ignored before the block (SIGHUP under nohup) stays ignored. After the block
     all signals act as before it. A thread reads the signals from a socket, because Python runs a

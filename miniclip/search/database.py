@@ -59,7 +59,8 @@ OUTSIDE = (b"\0\0", b"\0/", b"/../", b"\0../", b"/..\0", b"\0..\0")
 
 
 def followed(path: str | Path) -> Path:
-    """`path` with each link before a `..` followed, as `..` means the parent of the target."""
+    """`path` shortened as the file system understands it: "link/.." is the folder above the link's
+    target, not the folder that holds the link."""
     return Path(normal("", os.fspath(path)))
 
 
@@ -111,13 +112,13 @@ class Index:
         present = any(os.path.exists(self.path(row)) for row in range(min(9, len(self))))
         so = {
             "the index is not finished: run python -m miniclip.search index again": not self.finished,
-            f"the first pictures are not in {printable(self.root)}, or may not be read; was something "
+            f"the first pictures are not in {printable(self.root)}, or cannot be read; was something "
             "moved?": not present,
         }
         return [sentence for sentence, is_so in so.items() if is_so]
 
     def must_be_of(self, encoder) -> None:
-        """Raise UserError unless this index was made with the model of an Encoder."""
+        """Raise UserError unless this index was made with the model of this Encoder."""
         refuse(
             {
                 f"{printable(self.place)} was made with the model {printable(self.file)} "

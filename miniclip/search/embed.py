@@ -57,7 +57,7 @@ MODEL = {  # options, as Parser.of takes them
 MACHINE = {
     "--device": dict(default="auto", help="auto, cpu, cuda, cuda:1, mps"),
     "--threads": dict(
-        type=number(int, low=1, high=1024), help="CPU threads of torch, and for reading pictures"
+        type=number(int, low=1, high=1024), help="CPU threads for torch and for reading pictures"
     ),
 }
 OPTIONS = {
@@ -161,9 +161,12 @@ def embed_pairs(encoder: Encoder, pairs) -> tuple[dict, list]:
 
 
 def check_sentences(encoder: Encoder, sentences: list[str]) -> None:
-    """Raise UserError if the array of strings would be too large, if a sentence has a NUL, which
-    such an array loses at the end of a string, or if the model knows none of its words and gives
-    zeros for it. Print how many sentences are longer than the context, and so are cut."""
+    """Print how many sentences are cut because they are longer than the context. Raises UserError
+
+    - if numpy's array of these sentences would take more than MOST_BYTES;
+    - if a sentence has a NUL, because numpy drops a NUL at the end of a string;
+    - if the model knows no word of a sentence, and so its features would be zeros.
+    """
     lengths = [len(encoder.tokenizer.encode(sentence)) for sentence in sentences]
     longest = max(sentences, key=len, default="")
     size = 4 * len(longest) * len(sentences)  # a character takes four bytes

@@ -5,7 +5,7 @@ file asks for. So three things are refused:
 
 - compressed entries, because torch.save does not write any;
 - tensors that are larger than the bytes that are stored for them;
-- nested tuples whose hash would take for ever.
+- nested tuples that would take for ever to hash, which Python does with the keys of a dict.
 
 If a file says that miniclip wrote it, its bytes are also compared with the CRC-32s in the file, so
 that a changed bit is noticed.
@@ -89,8 +89,9 @@ def check_pickles(pickles):
     """Raise UserError if nested tuples in the pickles could not be hashed in a reasonable time.
 
     pickles: bytes or open files. The hash of a tuple visits an inner tuple once for every place in
-    which it stands, so a few dozen levels can take for ever. The stack of each pickle is followed
-    here, with the number of items in place of each object. A bytearray is refused, too.
+    which it stands, so a few dozen levels can take for ever. This function goes through the steps
+    of each pickle without making any object: in place of an object, its stack holds only how many
+    items the object has. A bytearray is refused, too.
     """
     stack, marks, memo, work = [], [], {}, 0
     for op, value, _ in itertools.chain.from_iterable(map(pickletools.genops, pickles)):

@@ -132,8 +132,8 @@ def load(path, needs=()):
 
 
 def checked(path, state, needs=()):
-    """`state`, which was read from the file `path`, if `load` would return it. Raises the same
-    errors as `load`."""
+    """Check `state`, which was read from the file `path`, as `load` does, and return it. Raises
+    UserError for a state that `load` would refuse."""
     told = state if isinstance(state, dict) else {}
     version = f"{told.get('version')!r:.40}"
     refuse(
@@ -172,7 +172,8 @@ def are_weights(state):
 @contextlib.contextmanager
 def alone(out):
     """A block in which no other run can write to the folder `out`. All ranks enter it, and rank 0
-    holds the folder's lock. If the folder is missing, it is made.
+    holds the folder's lock. If the folder is missing, it is made. Windows and some network disks
+    have no locks, so another run is not noticed there.
 
     Raises UserError if another run holds the lock, or if a run's files cannot be written there.
     """

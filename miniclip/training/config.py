@@ -275,7 +275,8 @@ class Config(SimpleNamespace):
             refuse(
                 {
                     f"{self.out} was started {before}, and this command gives {now}; to start a new run "
-                    f"from its weights, choose another --out, and --init {self.out / 'checkpoint.pt'}": (
+                    "from its weights, choose another --out, and add "
+                    f"--init {self.out / 'checkpoint.pt'}": (
                         now is not None and now != then  # a given 0 counts
                     )
                 }
@@ -284,7 +285,8 @@ class Config(SimpleNamespace):
 
     def check(self, begun, crop_given, device):
         """Raise UserError if options exclude each other. begun: the config of the weights that the
-        run starts from, or PLAIN for random weights. crop_given: the --crop of a new run."""
+        run starts from, or PLAIN for random weights. crop_given: whether --crop was given for a new
+        run."""
         rank, world = dist_info()
         layers = (MODELS.get(self.model) or begun)["vision_layers"]
         init, brings = f"--init {self.init}", "--init" if self.init else "--tokenizer"

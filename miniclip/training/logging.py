@@ -150,9 +150,9 @@ def to_tensorboard(config, step):
 def to_wandb(config, step):
     """Two functions: one sends {name: number} of a step to Weights & Biases, one ends the run.
 
-    wandb's own files are in the run's folder. A resumed run keeps its id at Weights & Biases, which
-    is the end of the name of wandb's last folder, "run-TIME-ID". Raises UserError if wandb cannot
-    start.
+    wandb's own files are in the run's folder. wandb calls its last folder there "run-TIME-ID". A
+    resumed run takes the ID from this name, and so goes on as the same run at Weights & Biases.
+    Raises UserError if wandb cannot start.
     """
     import wandb
 

@@ -24,8 +24,9 @@ class Monitor:
     returns whether rank 0 should save after that step.
 
     The attribute stop is the number of the signal that ends the run, or 0. due says whether all
-    ranks save after the present step, if it is finite. problem is an exception on this rank, which the loop sets:
-    then the run ends before the next step, and the loop saves the state and raises the exception.
+    ranks save after the present step, provided that the step's loss and gradients are finite.
+    problem is an exception that the loop has caught on this rank, or None. After an exception the
+    run ends before the next step, and the loop saves the state and raises the exception.
     """
 
     def __init__(self, config, train_pairs, skipped, wants_save, device):

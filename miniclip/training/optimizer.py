@@ -9,8 +9,8 @@ Stochastic rounding rounds up with a probability equal to the part that is cut o
 last place. So the mean of the rounded values is right.
 
 The type is bfloat16, because a gradient of 1e-5 has the square 1e-10, which is zero in float16.
-bfloat16 keeps its relative precision there. Left out: the paper's 16-bit weights of the text tower,
-which would need `stochastic_round` too, AMSGrad, sparse gradients, and closures.
+bfloat16 keeps its relative precision there. Left out: AMSGrad, sparse gradients, closures, and the
+paper's 16-bit weights of the text tower, which would need `stochastic_round` too.
 Lesson: lessons/11_recipe.md.
 """
 
@@ -24,8 +24,8 @@ from miniclip.common import refuse
 def stochastic_round(x, generator=None):
     """Round x to bfloat16: up or down at random, so that the mean of many draws is x.
 
-    x: float32, any shape. Numbers that bfloat16 has, infinities and NaN are not changed. A finite
-    number beyond 3.39e38, which is bfloat16's largest, may become infinity. generator: a
+    x: float32, any shape. Numbers that bfloat16 can represent, infinities and NaN are not changed.
+    A finite number beyond 3.39e38, which is bfloat16's largest, may become infinity. generator: a
     torch.Generator on x's device, or None for the default generator.
     """
     noise = torch.randint(

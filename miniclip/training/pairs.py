@@ -22,7 +22,7 @@ def open_run(config, saved=None):
     with process_group.together():
         refuse(
             {
-                f"the pictures of {config.out} are gone: it was trained on thirteen sets of icons that "
+                f"the pictures of {config.out} are gone: this run used thirteen sets of icons that "
                 "are no longer read; choose another --out": (
                     of_first_icons(saved.get("packages", {}))
                 )

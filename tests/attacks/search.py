@@ -336,7 +336,7 @@ DONE = {  # what must be said, and what is done
         f"index new {MODEL}",
     ),
     "a_search_while_the_folder_of_the_pictures_is_absent": (
-        "3 pictures\nthe first pictures are not in .*in, or may not be read",
+        "3 pictures\nthe first pictures are not in .*in, or cannot be read",
         f"index in --index mine {MODEL}",
         "mv in away",
         "find cup --index mine",
