@@ -144,8 +144,8 @@ def named_shifts(shifts, names=None) -> dict[str, Labelled]:
         name, _, folder = given.partition("=")
         refuse(
             {
-                f"--shift must be NAME=FOLDER, and not {given!r}; each NAME must be a different one, "
-                "and none may be 'home'": (not folder or name in ("", "home", *found))
+                f"--shift must be NAME=FOLDER, and not {given!r}; each NAME must be a different "
+                "one, and none may be 'home'": (not folder or name in ("", "home", *found))
             }
         )
         found[name] = open_labelled(os.path.expanduser(folder), names)

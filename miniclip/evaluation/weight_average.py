@@ -53,9 +53,9 @@ def tests_of(context):
     """What to test on: {where: (pairs, labelled pictures or None, templates)}.
 
     The key "" stands for what the context holds, and the key "before: " for the pairs that the
-    model had learned from before fine-tuning. There is a key "before: " only if both models say what they
-    were trained on, and if these are different pairs. If the earlier pairs cannot be opened, they
-    are left out, and the report says why.
+    model had learned from before fine-tuning. There is a key "before: " only if both models say
+    what they were trained on, and if these are different pairs. If the earlier pairs cannot be
+    opened, they are left out, and the report says why.
     """
     tests = {"": (context.pairs, context.labelled, context.templates)}
     if not context.trained_on_pairs or context.start[1].get("format") != checkpoint.FORMAT:
