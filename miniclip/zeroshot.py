@@ -111,7 +111,8 @@ def encode_images(model, source, indices: Iterable) -> tuple[torch.Tensor, list[
     """Encode source.image(i) for each i in indices. Returns (features, kept): features (K, E), fp32 on
     the CPU, rows of length one; kept, the K indices whose pictures could be read.
 
-    Raises UserError if an index is out of range, or no whole number (True and False are none).
+    Raises UserError if an index is out of range, or no whole number. True and False do not count
+    as whole numbers.
     """
     refuse({"source must have a method image(i), as Pairs have": not hasattr(source, "image")})
     indices = getattr(indices, "tolist", lambda: list(indices))()

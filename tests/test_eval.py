@@ -116,7 +116,7 @@ WRONG = [  # (options, words that must occur)
     (["--images", "{tmp}/nothing"], ["holds no pictures"]),
     (["--images", "{home}", "--classes", "{tmp}/bad.txt"], ["1 class names", "8 classes"]),
     (["--images", "{home}", "--shift", "away"], ["NAME=FOLDER"]),
-    (["--images", "{home}", "--shift", "x={tmp}/two"], ["not at home"]),
+    (["--images", "{home}", "--shift", "x={tmp}/two"], ["do not have"]),
     (["--task", "zeroshot"], ["zero_shot"]),
     (["--search", " "], ["--search is empty"]),
     (["--search", "x", "--images", "y"], ["miniclip.search"]),

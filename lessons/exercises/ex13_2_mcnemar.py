@@ -19,8 +19,8 @@ ANSWER = "miniclip.evaluation.confidence:mcnemar"
 
 def mcnemar(first, second):
     """McNemar's exact test of two classifiers on the same pictures: {'only_first', 'only_second',
-    'p_value'}. The first two count the pictures that only this classifier has right; the p-value is
-    two-sided.
+    'p_value'}. 'only_first' counts the pictures that only the first classifier has right, and
+    'only_second' those that only the second has right. The p-value is two-sided.
 
     first, second: (n,) bool, which answers are right. Pictures on which both are right, or both wrong,
     say nothing about the difference. Half of the other pictures are expected on each side if

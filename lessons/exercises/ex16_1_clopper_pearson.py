@@ -17,8 +17,8 @@ def clopper_pearson(right, n, confidence=0.95):
     of at least `confidence`.
 
     If the true share were `low`, a count of `right` or more would have probability
-    (1 - confidence) / 2. If it were `high`, a count of `right` or less would have it. Raises
-    ValueError unless 0 <= right <= n and n >= 1.
+    (1 - confidence) / 2. If the true share were `high`, a count of `right` or less would have this
+    probability. Raises ValueError unless 0 <= right <= n and n >= 1.
     """
     raise NotImplementedError  # about 12 lines
 

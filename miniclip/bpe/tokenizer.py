@@ -66,7 +66,7 @@ def byte_alphabet() -> dict[int, str]:
 
 
 class Tokenizer:
-    """Text to ids for the text tower. Tokenizer.train(texts, vocab_size), .openai(), .load(path).
+    """Text to ids for the text tower. Tokenizer.train, .openai and .load make one.
 
     - merges: iterable of (left, right) ids, in the order learned.
     - context_length: ids in a row of the tensor, `start` and `end` included. Padding is 0, the id

@@ -62,8 +62,8 @@ def binomial_tail(right: int, n: int, p: float) -> float:
 
 def mcnemar(first, second):
     """McNemar's exact test of two classifiers on the same pictures: {'only_first', 'only_second',
-    'p_value'}. The first two count the pictures that only this classifier has right; the p-value is
-    two-sided.
+    'p_value'}. 'only_first' counts the pictures that only the first classifier has right, and
+    'only_second' those that only the second has right. The p-value is two-sided.
 
     first, second: (n,) bool, which answers are right. Pictures on which both are right, or both wrong,
     say nothing about the difference. Half of the other pictures are expected on each side if
@@ -87,8 +87,8 @@ def clopper_pearson(right, n, confidence=0.95):
     of at least `confidence`.
 
     If the true share were `low`, a count of `right` or more would have probability
-    (1 - confidence) / 2. If it were `high`, a count of `right` or less would have it. Raises
-    ValueError unless 0 <= right <= n and n >= 1.
+    (1 - confidence) / 2. If the true share were `high`, a count of `right` or less would have this
+    probability. Raises ValueError unless 0 <= right <= n and n >= 1.
     """
     _check(right, n)
     alpha = (1 - confidence) / 2

@@ -144,9 +144,8 @@ def named_shifts(shifts, names=None) -> dict[str, Labelled]:
         name, _, folder = given.partition("=")
         refuse(
             {
-                f"--shift must be NAME=FOLDER, and not {given!r}; NAME must be new, not 'home'": (
-                    not folder or name in ("", "home", *found)
-                )
+                f"--shift must be NAME=FOLDER, and not {given!r}; each NAME must be a different "
+                "one, and none may be 'home'": (not folder or name in ("", "home", *found))
             }
         )
         found[name] = open_labelled(os.path.expanduser(folder), names)
@@ -166,8 +165,9 @@ def open_shifts(pairs, labelled: Labelled | None, shifted: dict[str, Labelled]) 
         unknown = sorted(set(other.class_names) - set(labelled.class_names))
         refuse(
             {
-                f"{other.name} has classes that are not at home: {', '.join(unknown[:3])}; the "
-                f"classes at home are {', '.join(labelled.class_names[:3])} ...": bool(unknown)
+                f"{other.name} has classes that the pictures without a shift do not have: "
+                f"{', '.join(unknown[:3])}; the classes without a shift are "
+                f"{', '.join(labelled.class_names[:3])} ...": bool(unknown)
             }
         )
         number = {c: labelled.class_names.index(own) for c, own in enumerate(other.class_names)}
@@ -233,7 +233,7 @@ class EvalContext:
         tests = {name: encode_examples(encode, *test, classes)[:2] for name, test in tests.items()}
         refuse(
             {
-                "no picture to test on is of a class with enough pictures to learn from": (
+                "no picture to test on has a class with enough pictures to learn from": (
                     not len(tests["home"][1])
                 )
             }

@@ -27,8 +27,9 @@ def all_minus_clean(right, overlapping, confidence: float = 0.95) -> dict:
     pictures, times the difference between the accuracy on them and the accuracy on the clean ones.
     'interval' is computed in the same way, from a Clopper-Pearson interval of each accuracy. Its
     lower end takes the low end for the overlapping pictures and the high end for the clean ones;
-    its upper end takes the other two. Each of the two intervals misses its accuracy with at most half
-    of the probability 1 - confidence, so 'interval' covers the truth with at least `confidence`.
+    its upper end takes the other two. For each of the two intervals, the probability that it misses
+    its accuracy is at most (1 - confidence) / 2. So the probability that 'interval' covers the
+    truth is at least `confidence`.
     'p_value' is one-sided. It is the probability of the score on the overlapping pictures, or of a
     better score, if the true accuracy on them were the accuracy on the clean pictures.
     All three are None if no picture overlaps or if no picture is clean.

@@ -104,7 +104,7 @@ def ask(scores_of, pairs, indices, far=None) -> dict:
     pictures, or if it has only one name to choose from.
 
     scores_of: a function (indices, names) -> how well each name fits each picture, (K, names) fp32.
-    far: the set of the indices of the pictures without a near copy, or None to leave 'far' out.
+    far: the set of the indices of the pictures without a near copy. If it is None, so is 'far'.
     """
     return {
         question: answers(
@@ -121,7 +121,8 @@ def zero_shot(scores_of, pairs, families, far=None) -> dict:
 
 
 def scores_of(features, pairs, templates=TEMPLATES):
-    """The function scores_of of `ask` and zero_shot, for the model of a FeatureCache."""
+    """A function that scores names with the model of a FeatureCache, (indices, names) -> (K, names)
+    fp32. `ask` and zero_shot take it as their argument scores_of."""
     return lambda indices, names: features.scores(
         features.images(pairs, indices)[0], names, templates
     )

@@ -43,7 +43,7 @@ class HeldOut:
         few = min(len(split), MOST_PAIRS)
         self.indices = [int(split[k * len(split) // few]) for k in range(few)]
         self.best, self.ready = math.inf, -math.inf  # ready: earliest time of the next measurement
-        mistake = "--eval-every measures held-out pairs, and there are no two; leave it out"
+        mistake = "--eval-every measures held-out pairs, and there are fewer than two; leave it out"
         refuse({mistake: config.eval_every and len(self.indices) < 2})
         if dist_info()[0] == 0:
             path = config.out / checkpoint.BEST

@@ -213,12 +213,12 @@ def write(context) -> dict:
         results[name] = probe | {"mean": mean}
     report.table(("", "accuracy", f"range of {context.seeds} seeds, or [95 %]", "n"), rows)
     worth = shots_worth(results["this model"]["mean"], zero_shot["value"])
-    least = "more than were tried" if worth is None else f"about {worth:.1f}"
+    least = "more than were tried" if worth is None else f"about {worth:.1f} per class"
     report.figure(
         "shots.png",
-        f"Where the line of this model crosses the dashed one, the probe is as good as zero-shot: "
-        f"{least} labelled pictures per class (figure 7; the paper's median is 5.4). The other two "
-        "lines are baselines without any training on pairs.",
+        f"Where the line of this model crosses the dashed one, the probe is as good as zero-shot. "
+        f"Labelled pictures that this takes: {least} (figure 7; the paper's median is 5.4). The "
+        "other two lines are baselines without any training on pairs.",
         draw_shots,
         curves,
         dict.fromkeys(shots, zero_shot),

@@ -134,8 +134,9 @@ def evaluate_heldout(features, pairs) -> tuple[dict, dict]:
     Returns ({split: {'text_to_image': ..., 'image_to_text': ..., 'chance': ...}}, {split:
     Gallery}). If the gallery is larger than the split, there is also 'among_held_out': text to
     image with the split alone as the gallery. The split heldout_compositions, which the embedded
-    emoji have, also has 'tone_blind_oracle'. A split without a picture that can be read is left
-    out. features: the FeatureCache of a model.
+    emoji have, also has 'tone_blind_oracle': the recalls of a model that makes no mistake but
+    cannot see skin tone. A split without a picture that can be read is left out. features: the
+    FeatureCache of a model.
     """
     results, galleries = {}, {}
     gallery_of = functools.cache(functools.partial(Gallery, features, pairs))

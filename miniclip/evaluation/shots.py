@@ -26,8 +26,8 @@ SHOTS, FEWEST = (1, 2, 4, 8), 8
 
 def drawn(own, shots, seed):
     """Draw `shots` labelled pictures of each name, or all if a name has fewer: their rows, int64.
-    With one seed, the pictures of a small draw are also in every larger draw. own: (M, names) bool,
-    which names each labelled picture has."""
+    With the same seed, the pictures of a small draw are also in every larger draw. own: (M, names)
+    bool, which names each labelled picture has."""
     picture, label = own.nonzero().T  # one row for each picture and name
     order = torch.randperm(len(label), generator=torch.Generator().manual_seed(seed))
     order = order[label[order].argsort(stable=True)]  # the pictures of name 0, of name 1, ...
@@ -40,8 +40,8 @@ def by_shots(tests, known, own, right, draws):
     its draws}.
 
     tests (K, D), known (M, D): unit vectors of the test pictures and of the labelled pictures;
-    right (K, names), own (M, names): bool, the names of each; draws: {number of labels: [the rows
-    of the labelled pictures, for each draw]}.
+    right (K, names), own (M, names): bool, which names each test picture and each labelled picture
+    has; draws: {number of labels: a list with the rows of the labelled pictures in each draw}.
     """
     hits = {
         shots: [(own[rows[nearest(tests, known[rows])[1]]] & right).any(1) for rows in each]

@@ -52,9 +52,10 @@ def save(path, names, alpha, start, model, tokenizer, run) -> None:
 def tests_of(context):
     """What to test on: {where: (pairs, labelled pictures or None, templates)}.
 
-    "" is what the context holds. "before: " is the pairs that the model had learned from before
-    fine-tuning. It is only there if both models say what they were trained on, and if that differs.
-    If these pairs cannot be opened, they are left out, and the report says why.
+    The key "" stands for what the context holds, and the key "before: " for the pairs that the
+    model had learned from before fine-tuning. There is a key "before: " only if both models say
+    what they were trained on, and if these are different pairs. If the earlier pairs cannot be
+    opened, they are left out, and the report says why.
     """
     tests = {"": (context.pairs, context.labelled, context.templates)}
     if not context.trained_on_pairs or context.start[1].get("format") != checkpoint.FORMAT:

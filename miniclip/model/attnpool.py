@@ -2,7 +2,7 @@
 
 A global average gives every cell the same weight. Here the average is the query of one attention
 layer: each head weighs the cells in its own way, and the result is projected into the shared space.
-Left out: queries of the other cells, whose outputs would be unused.
+Left out: queries of the cells themselves, whose outputs would be unused.
 Lesson: lessons/04_resnet.md.
 """
 

@@ -31,7 +31,7 @@ class BlurPool(nn.Module):
     With two taps nothing is padded, and H/stride is rounded down, as in nn.AvgPool2d(stride). With
     3 or 5 taps the pixels at the edge are repeated, and H/stride is rounded up.
 
-    stride: 1 or 2; with 3 or 5 taps also more, up to taps.
+    stride: 1 or 2; with 3 or 5 taps also larger strides, up to the number of taps.
     Raises KeyError unless taps is 2, 3 or 5.
     """
 

@@ -127,9 +127,9 @@ class Transformer(nn.Module):
     def init_as_gpt(self):
         """Initialize as the released text tower: by GPT-2's rule, scaled by the width.
 
-        All weights are normal. Each block adds two branches to x. The weights of a branch's last
-        layer are divided by sqrt(2 layers), so that the size of x after the last block does not
-        grow with the depth.
+        All weights are drawn from normal distributions. Each block adds two branches to x. The
+        weights of a branch's last layer are divided by sqrt(2 layers), so that the size of x after
+        the last block does not grow with the depth.
         """
         for block in self.resblocks:
             width = block.ln_1.normalized_shape[0]

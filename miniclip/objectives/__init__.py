@@ -44,6 +44,6 @@ def from_config(config):
 
 
 def create(objective, name, **overrides):
-    """A model of MODELS with new weights, trained by `objective`; otherwise like create_model."""
+    """A model of MODELS with random weights and the loss of `objective`; else like create_model."""
     name = named(name)
     return from_config(MODELS[name] | {"name": name, "objective": objective} | overrides)

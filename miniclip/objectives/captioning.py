@@ -96,7 +96,8 @@ class MaskedWords(Captioning):
         return self.masked_losses(features, tokens, turn % words.clamp(min=1))
 
     def masked_losses(self, features, tokens, word):
-        """-log p of the caption's word number `word`, (N,) int64 from 0; 0 if there is no such."""
+        """-log p of one word of each caption, (N,). word: the word's number in its caption, from 0,
+        (N,) int64. The loss is 0 where the caption has no word of this number."""
         words, position = is_word(tokens), (word + 1)[:, None].clamp(max=tokens.shape[1] - 1)
         masked = torch.arange(tokens.shape[1], device=tokens.device) == position
         text = torch.where(masked[:, :, None], self.mask_embedding, self.token_embedding(tokens))

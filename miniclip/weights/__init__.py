@@ -7,7 +7,7 @@ Read in this order:
     architecture.py    finds the architecture, and compares the tensors with it
     convert.py         load, save_openclip, and the weights that fine-tuning starts from
     huggingface.py     transformers' names, config and vocabulary, and save_huggingface
-    average.py         the weights between two models
+    average.py         averages the weights of two models
     __main__.py        the command that exports a model
 
 released/ holds the models that come with the package.

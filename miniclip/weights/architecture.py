@@ -1,9 +1,9 @@
 """Find the architecture for the tensors of a file, and check the tensors (CLIP, section 2.4).
 
 The shapes of the tensors do not tell the number of heads. So a file that holds no config needs
-open_clip's config beside it, unless its model is one of the released ones, whose towers are told
-apart by the shapes of two tensors. Then the name and shape of every tensor are compared with those
-of the model. The shapes do not tell the activation either; convert.py finds it.
+open_clip's config beside it, unless its model is one of the released ones. The shapes of two
+tensors tell the towers of the released models apart. Then the name and shape of every tensor are
+compared with those of the model. The shapes do not tell the activation either; convert.py finds it.
 """
 
 import contextlib
@@ -50,10 +50,11 @@ PICTURES = dict(mean=MEAN, std=STD, interpolation="bicubic", resize_mode="shorte
 
 def on_meta(path: Path, config: dict, tensors: int) -> CLIP:
     """The model of a config, on torch's meta device, where its weights take no memory. Its .config
-    is complete.
+    also has the entries that `config` leaves out.
 
     path: the file of the config, for messages; tensors: the number of tensors in the file. Raises
-    UserError if a number in the config is impossible, or if it has more layers than tensors.
+    UserError if a number in the config is impossible, or if the config has more layers than the
+    file has tensors.
     """
     with refusing(f"{path} describes no model that miniclip has"):
         check_numbers(config)
@@ -69,7 +70,8 @@ def on_meta(path: Path, config: dict, tensors: int) -> CLIP:
 
 
 def check_pictures(asked: dict, ours: dict) -> None:
-    """Raise UserError if a file asks for other preprocessing, {key: value}, than `ours`."""
+    """Raise UserError if the preprocessing that a file asks for, `asked`, differs from `ours`. Both
+    are {key: value}, and a key that is not asked for does not differ."""
     for key, value in ours.items():
         found = asked.get(key, value)
         # older files write one number for a dict of equal sizes

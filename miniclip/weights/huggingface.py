@@ -13,7 +13,7 @@ The text feature is the activation at the first end token. model/text.py takes t
 row as the end token. transformers takes the first id that equals eos_token_id in config.json. Files
 from before transformers 4.31 say 2 there, and for them transformers takes the largest id too. In
 rows of CLIP's tokenizer both rules find the same position, also if the rows are padded with end
-tokens. Files with any other eos_token_id are refused.
+tokens. An eos_token_id that is neither 2 nor the tokenizer's end token is refused.
 
 The vocabulary is in tokenizer.json, or in vocab.json and merges.txt. These files write an entry in
 visible characters (byte_alphabet), and the end of a word as "</w>". The ids must be in the order of
@@ -188,7 +188,8 @@ def save_huggingface(
 
     - for a ResNet;
     - if the model was trained with another vocabulary than that tokenizer has;
-    - for a folder that holds another model's files which would stay, e.g. its tokenizer.json.
+    - for a folder in which files of another model would stay beside the new ones, e.g. its
+      tokenizer.json.
     """
     must_be_clip(model)
     config, folder = model.config, Path(folder)

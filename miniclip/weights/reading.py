@@ -71,8 +71,9 @@ def read(path: str | Path) -> dict:
     """Read a file of weights, or all files that an index names, onto the CPU. Returns a dict with
 
     - content: what the file holds. It is {name: tensor}, unless torch.save wrote something else.
-    - notes: what the file says about itself, a dict. It has the strings of a safetensors file. For
-      a dict that torch.save wrote it is that dict. Otherwise it is empty.
+    - notes: a dict of what the file says about itself. For a safetensors file these are the strings
+      that it holds beside its tensors; for a dict that torch.save wrote, they are this whole dict.
+      Otherwise the dict is empty.
     - activation: "quickgelu" if the methods of a TorchScript file call it, otherwise None.
 
     Raises UserError if the file cannot be read.

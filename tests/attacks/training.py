@@ -506,7 +506,7 @@ VERBS = {
     "set": lambda variable: os.environ.update([variable.split("=")]),
 }
 REFUSED = {
-    "measurements_of_no_pairs": ("there are no two", "run --val-data none --eval-every 1"),
+    "measurements_of_no_pairs": ("there are fewer than two", "run --val-data none --eval-every 1"),
     "an_empty_gpu_without_a_plan": ("only apply to a plan", "run --gpu ''"),
     "an_empty_name_of_a_column": (
         "has no column ''",

@@ -112,7 +112,7 @@ def test_a_shift_has_the_labels_of_the_classes_at_home(monkeypatch):
     for given, home, reason in (
         (["folder"], named(), "NAME=FOLDER"),
         (["x=folder", "x=folder"], named(), "NAME=FOLDER"),
-        (["x=other"], named(), "not at home: d"),
+        (["x=other"], named(), "do not have: d"),
         (["x=folder"], None, "add --images"),
     ):
         with pytest.raises(UserError, match=reason):

@@ -90,7 +90,8 @@ def _cell(value):
 
 def earlier_results(out):
     """What results.json in the folder `out` holds, or {} if it is missing. Raises UserError if it
-    cannot be written, or if no report wrote it; called before the work, this saves the work."""
+    cannot be written, or if no report wrote it. It is called before the work, so that such a
+    mistake does not cost the work."""
     path = out / "results.json"
     check_output(path)
     if not path.exists():
