@@ -10,7 +10,8 @@ ANSWER = "miniclip.data.curation.curate:capped"
 
 
 def capped(rows, cap):
-    """Of each query, the `cap` rows with the smallest draws: (n,) of ASSIGNED -> (m,)."""
+    """The rows that are kept: (n,) of ASSIGNED -> (m,). Of the rows of each query, these are the
+    `cap` rows whose field "draw", a hash, is smallest."""
     # rows: structured array, rows["query"] a number, rows["draw"] the hash, below 2^64, rows["pair"]
     # the pair's number. Of equal draws the smaller pair. The order of the result is free.
     raise NotImplementedError  # about 3 lines of numpy

@@ -56,11 +56,13 @@ def open_pairs(
     """Open a source of pairs.
 
     source: "emoji" or None stands for the emoji that come with miniclip, and "icons" for the sets
-    of icons that a hundred teams of designers have published. Any other text is the path of a csv, a folder, shards, or a .jsonl or
-    .parquet file; ~ is expanded. From Python, source may also be a list of (picture, caption), or a
-    dataset of Hugging Face (records.py).
+    of icons that a hundred teams of designers have published. Any other text is the path of a csv,
+    a folder, shards, or a .jsonl or .parquet file; ~ is expanded. From Python, source may also be a
+    list of (picture, caption), or a dataset of Hugging Face (records.py).
 
-    image_column, caption_column: the names of these two columns, if they are not recognised.
+    image_column, caption_column: the name of the column that holds the pictures, and the name of
+    the column that holds the captions. They are only needed if miniclip does not recognise these
+    columns by their names.
     columns: for a csv that has no header line, the names of all its columns, as a list or separated
     by commas.
     caption_key, cache_dir: see open_shards. icons: the folder that holds the npm package of icons.
@@ -119,19 +121,19 @@ def _opener(source):
 def open_divided(source=None, kept=None, val_data=None, **options) -> Pairs:
     """The pairs that `open_pairs` gives, divided into pairs to train on and pairs to hold out.
 
-    kept: which pairs to train on, see keep_pairs. val_data: None leaves the splits of the source as
-    they are. The name of another source holds out all pairs of that source, as the split "val". The
-    word "none" adds no pairs. With another source or "none", the tenth that a hash would hold out
-    is trained on too, and rows that a column `split` marks as "val" are not used.
+    kept: which pairs to train on, see keep_pairs.
+    val_data: None leaves the splits of the source as they are. If it names another source, all
+    pairs of that other source are held out, as the split "val". If it is the word "none", there is
+    no split "val". In these last two cases, the pairs of `source` that a hash would hold out are
+    trained on too, and its rows that a column `split` marks as "val" are not used.
     """
     val_data = os.fspath(val_data) if isinstance(val_data, os.PathLike) else val_data
     built_in = source in (None, *BUILT_IN)
     same = val_data and not built_in and os.path.realpath(str(source)) == os.path.realpath(val_data)
     refuse(
         {
-            "--val-data is for pairs of your own; emoji and icons hold out pairs themselves": (
-                val_data and built_in
-            ),
+            "--val-data needs --data with pairs of your own; emoji and icons hold out pairs "
+            "themselves": (val_data and built_in),
             "--val-data and --data name the same source; give --val-data other pairs": same,
         }
     )
@@ -153,5 +155,8 @@ def source_or_none(text):
 
 
 def source_options(options: dict) -> dict:
-    """Those of a command's options, {name: value}, that open_pairs takes beside the source."""
+    """The part of `options` that open_pairs takes beside the source: {name: value}.
+
+    options: all options of a command, {name: value}.
+    """
     return {name: options[name] for name in SOURCE_OPTIONS}

@@ -20,7 +20,7 @@ from miniclip.data.threads import read_all
 
 COMMANDS = {  # name: (module, what it does)
     "pack": ("miniclip.data.shards.pack", "write shards"),
-    "curate": ("miniclip.data.curation.curate", "limit the pairs of frequent words"),
+    "curate": ("miniclip.data.curation.curate", "limit how many pairs a frequent word has"),
 }
 OPTIONS = {
     "data": dict(
@@ -73,7 +73,7 @@ def main(argv=None):
     what = "Count what is in a set of pairs."
     if argv[:1] and argv[0] in COMMANDS:
         return choose("python -m miniclip.data", what, COMMANDS, argv)
-    also = "pack ... writes shards, curate ... limits pairs of frequent words; see their -h"
+    also = "pack ... writes shards, curate ... limits how many pairs a word has; see their -h"
     args = Parser.of("python -m miniclip.data", what, OPTIONS, epilog=also).parse_args(argv)
     pairs = open_pairs(args.data, **source_options(vars(args)))
     rows, damaged = summary(pairs)

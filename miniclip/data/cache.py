@@ -33,9 +33,11 @@ def load_or_make(name: str, made_of, make, what: str, passing=()):
     be a value that JSON can express.
     make: a function that returns (notes, body). notes: a value that JSON can express. body: an
     array of uint8. A body that is read from the file is (n,) and mapped.
-    what: a name for the content of the file, which the message that it cannot be written uses.
-    passing: reasons why something was left out that may soon not hold any more. If it is given, notes is a list of
-    (name, reason), and a file whose notes hold one of these reasons is made again.
+    what: what a message calls the content of the file. The message says that the file cannot be
+    written.
+    passing: a set of reasons for leaving something out that may be gone at the next try, such as an
+    error of the disk. If it is given, notes is a list of (name, reason), and a file whose notes
+    hold one of these reasons is made again.
     """
     path = path_of(name, made_of)
     found = read(path)

@@ -2,8 +2,9 @@
 
 Training, evaluation and the loader use pairs only through the class Pairs, so they need not know
 whether the pairs come from the built-in emoji, a csv, a folder or shards. A pair is one picture
-with one or several captions. A picture that occurs under two names is one pair with two captions,
-because two pairs with the same picture would be false negatives of each other.
+with one or several captions. A picture that occurs under two names is one pair with two captions.
+As two pairs, they would be false negatives of each other: the caption of one would count as wrong
+for the picture of the other, although it fits.
 """
 
 import csv
@@ -59,7 +60,7 @@ class Pairs:
     name: what the source is called.
     splits: {name of a split: its indices}. There is always a split "train".
     skipped: [(name, reason)] of what was left out when the source was opened.
-    packages: {name: version} of the installed packages that the pictures come from.
+    packages: {name: version} of the packages that the pictures depend on, if the source names them.
 
     A subclass defines `image`. If smaller pictures can be loaded faster, it defines
     `load_downscaled` instead. The following are None or empty unless a source has them:
@@ -70,7 +71,7 @@ class Pairs:
     class_names: the names of the classes that the source brings. A source that has them also has a
         method label: label(i) is the position of picture i's class, or -1 if it has none.
     credits: lines of text that say whose work the pictures are.
-    homes: for each icon, the set of its families.
+    homes: for each icon, the names of the families of icons that hold it (icons/families.py).
     """
 
     packages = {}
@@ -114,8 +115,8 @@ class Pairs:
     def stamp(self, i):
         """A value that differs after picture i has changed, or None if there is no such value.
 
-        JSON can express the value. For pictures from installed packages it holds the versions of
-        the packages, and for files their `fingerprint`.
+        JSON can express the value. For a source with `packages` it holds their versions, and for
+        pictures in files the `fingerprint` of the file.
         """
         return [self.packages, i] if self.packages else None
 
@@ -209,7 +210,7 @@ def changed_packages(then: dict, now: dict) -> str:
 
 @checked
 def keep_pairs(pairs: Pairs, kept: int | str | Path | None) -> None:
-    """Train on some of the training pairs only.
+    """Keep only some of the pairs in the split "train".
 
     kept: the number of pairs to train on, or the path of a list that `curate` wrote, or None for
     all pairs. A number chooses the same pairs each time. Raises UserError when the list does not
@@ -224,8 +225,10 @@ def keep_pairs(pairs: Pairs, kept: int | str | Path | None) -> None:
 
 
 def some_pairs(text):
-    """The argparse type of --pairs: a number of pairs, or the path of a list, for which newer
-    versions have --keep."""
+    """The argparse type of --pairs: a number of pairs, or the path of a list of pairs.
+
+    Newer versions have the option --keep for a list, but --pairs still takes it.
+    """
     return number(int, low=1)(text) if text.isdigit() or not os.path.isfile(text) else text
 
 
@@ -252,7 +255,7 @@ def _listed(pairs, path):
         {
             f"{printable(path)} is not a list that curate wrote": columns != LIST_COLUMNS,
             f"{printable(path)} does not fit the training pairs of {printable(pairs.name)}; run "
-            "curate again, with the same options of the source": not (
+            "curate again, with the options for the source that you give here": not (
                 known and all(pairs.where(i) == name for i, name in names)
             ),
         }
@@ -303,7 +306,7 @@ def one_line(text: str) -> str:
 
 def report_skipped(skipped, shown=3, head="left out") -> str:
     """One sentence about what was left out, or '' if nothing was. skipped: [(name, reason)], of
-    which the first `shown` are named. head: what happened to them."""
+    which the first `shown` are named. head: how the sentence begins."""
     few = [f"{printable(name)} ({printable(reason)})" for name, reason in skipped[:shown]]
     more = f" and {len(skipped) - shown:,} more" if len(skipped) > shown else ""
     return f"{head} {len(skipped):,}: {', '.join(few)}{more}" if skipped else ""

@@ -75,10 +75,12 @@ def divided(wheres: list[str], marks: list[int]) -> dict[str, list[int]]:
 class Files(Pairs):
     """Pairs from rows. Rows with the same picture are one pair.
 
-    rows: an iterator over (name, picture, captions, mark, problem). name: what messages call the
-    row.
-    picture: as `source_of` takes it. mark: a position in SPLITS, or UNMARKED. problem: why the row
-    cannot be used, or None.
+    rows: an iterator over (name, picture, captions, mark, problem). In each row:
+        the name is what messages call the row;
+        the picture is the path of a file, the bytes of a file, a PIL image, a function that returns
+        one of these, or a dict that has one of them under "bytes" or "path";
+        the mark is a position in SPLITS, or UNMARKED;
+        the problem says why the row cannot be used, or is None.
     root: the absolute path of the folder that paths are relative to.
     skipped: a list to which (name, reason) is added for each row that cannot be used.
     empty: the reason that an error gives if there are no rows at all.
@@ -125,9 +127,11 @@ class Files(Pairs):
 
 
 def source_of(picture, root):
-    """The picture of a row as image_io.read takes it: an absolute path, the bytes of a file, a PIL
-    image, or a function that returns one of these. The row's path may be relative to `root`. Raises
-    UserError."""
+    """The picture of a row in a form that image_io.read takes: an absolute path, the bytes of a
+    file, a PIL image, or a function that returns one of these.
+
+    picture: as a row has it, see Files. A path may be relative to `root`. Raises UserError.
+    """
     if isinstance(picture, dict):  # "path" beside "bytes" is only a name, and may occur twice
         picture = picture.get("bytes") or picture.get("path")
     if isinstance(picture, (str, os.PathLike)) and os.fspath(picture):
@@ -197,7 +201,7 @@ def walk(root, skipped):
                 )
             }
         )
-        skipped.append((relative_to(error.filename, root), "a folder that may not be read"))
+        skipped.append((relative_to(error.filename, root), "a folder that cannot be read"))
 
     waiting = [root]
     while waiting:  # os.walk is recursive before Python 3.12, so it lists one folder at a time here
@@ -255,13 +259,15 @@ NO_CSV = {  # {what is wrong with a file of another kind: how such a file begins
 def read_csv(path, pictures, texts, columns=None):
     """Read a column of picture paths and a column of texts from a csv: (header, rows for Files).
 
-    pictures, texts: each describes a column, as (what it holds, the names that it may have, its
-    name if that is known or None, what an error about it adds).
+    pictures, texts: each describes one column, by four values: what the column holds; the names by
+    which it is recognised; the name that the user gave, or None; and how the error message ends if
+    the column is missing.
     columns: for a csv that has no header line, the names of its columns, separated by commas.
 
-    The separator is the one of SEPARATORS that fits the header best. If there is no header line, it
-    is the one with which most of the first 100 rows name a file that exists, or else the one that
-    gives the most of the named columns. Raises UserError, also while the rows are read.
+    The separator is the one of SEPARATORS that fits the header best. If there is no header line,
+    each separator is tried on the first 100 rows, and the one with which the most rows name a file
+    that exists is used. If several separators are equal in this, the one that gives the most of the
+    named columns is used. Raises UserError, also while the rows are read.
     """
     root, name = os.path.dirname(os.path.abspath(path)), printable(os.path.basename(path))
     with open(path, "rb") as file:
@@ -303,7 +309,10 @@ def _checked(rows, header, picture, text, separator, root):
         if text == width - 1:  # the last column: its text may hold separators without quotes
             row[text:] = [separator.join(row[text:])]
         elif row[width:]:
-            why = f"it has {len(row)} fields but the header has {width}; is {separator!r} unquoted?"
+            why = (
+                f"it has {len(row)} fields but the header has {width}; does a field hold "
+                f"{separator!r} without quotes?"
+            )
         row = [SPACED.sub(lambda quoted: quoted[1].replace('""', '"'), field) for field in row]
         # a quote that is not closed takes the following rows into its field, as lines of the field
         named = {

@@ -1,11 +1,11 @@
 """Read a picture file that may be damaged or hostile: whatever is wrong with it raises BadPicture.
 
 A file of a few kilobytes may decode to gigabytes, or decode for hours. To refuse such a file in
-time, the number of pixels is read from the header, and the scans of a JPEG are counted, before
-anything is decoded. All limits for pictures are in this file. Only raster formats are tried,
-because Pillow hands some other formats to external programs. HEIC, in which phones store
-photographs, is read by pillow-heif if it is installed. Left out: all frames of an animation except
-the first.
+time, the number of pixels is read from the header, and the scans of a JPEG (the passes in which it
+is stored) are counted, before anything is decoded. All limits for pictures are in this file. Only
+raster formats are tried, because Pillow hands some other formats to external programs. HEIC, in
+which phones store photographs, is read by pillow-heif if it is installed. Left out: all frames of
+an animation except the first.
 """
 
 import contextlib
@@ -53,7 +53,7 @@ def is_picture(name: str) -> bool:
 def check(source) -> None:
     """Raise BadPicture unless `source`, as `read` takes it, is a picture that is not too large.
 
-    Only the first few hundred bytes are read, so damage after them is not found here but by `read`.
+    Only the header is looked at, so damage after the header is not found here but by `read`.
     """
     with _opened(source):
         pass

@@ -6,14 +6,15 @@
                                                 column split, which says train or test
     0001.jpg 0001.cls (or .txt) in a .tar       a webdataset shard; the .cls holds the class, as a
                                                 number or by its name
-    classnames.txt  test/0.tar  test/1.tar      CLIP_benchmark's folders of shards, with numbers
+    classnames.txt  test/0.tar  test/1.tar      CLIP_benchmark's folders of shards, whose labels are
+                                                numbers, from 0 for the first line of classnames.txt
     batches.meta.txt  test_batch.bin            the binary version of CIFAR-10 or CIFAR-100
 
 Pictures for training (linear probe, few-shot) and pictures for testing are disjoint. Folders train/
-and test/ (or val/), a column split, or CIFAR's files divide the pictures. Pictures that nothing
-divides are divided into halves by the hash of the path, in the same way on every machine. Zero-shot
-classification trains on nothing, so it is tested on both halves. If the source divides the
-pictures, it is tested only on the pictures for testing.
+and test/ (or val/), a column split, or CIFAR's files divide the pictures. If the source has none of
+these, the hash of the path divides the pictures into halves, in the same way on every machine.
+Zero-shot classification trains on nothing, so it is then tested on both halves. If the source
+divides the pictures, zero-shot classification is tested only on the pictures for testing.
 
 A tar is not unpacked: its pictures are read from their places in the tar. Left out: several labels
 per picture, and shards over a network.
@@ -145,10 +146,10 @@ def open_labelled(source: str | Path | Iterable, class_names=None) -> Labelled:
     """Labelled pictures from a folder, a csv or tars (see the top of this file).
 
     source: a path; or a pattern of tars with {0..9}, {a,b}, * and ?; or a list of paths of tars.
-    class_names: the names that a model is given instead of the labels. Either a list in the order
-    of the sorted labels, where numbers are sorted by value. Or {label: name}, which may also hold
-    labels that no picture has. None: the names come with the pictures, or else are the labels
-    themselves.
+    class_names: the names that a model is given instead of the labels. They are either a list in
+    the order of the sorted labels, where numbers are sorted by value, or a dict {label: name},
+    which may also hold labels that no picture has. None: the names come with the pictures, or else
+    are the labels themselves.
 
     Raises UserError, or OSError when a tar or a folder cannot be read.
     """

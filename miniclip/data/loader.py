@@ -41,9 +41,10 @@ Batch = collections.namedtuple("Batch", "parts skipped")
 def epoch_order(indices, batch_size, seed, epoch, order=shuffled, names=None):
     """The batches of one epoch: (batches, batch_size) int64, without an incomplete last one.
 
-    If there are fewer indices than batch_size, all of them are one batch. order: the function that
-    permutes them, such as Pairs.order, which some sources define because they read some orders
-    faster than others. names: Pairs.names; the pictures that share a name then go into different
+    If there are fewer indices than batch_size, all of them are one batch.
+    order: the function that permutes the indices, such as Pairs.order. (Some sources define this
+    method themselves, because they read pairs faster in some orders than in others.)
+    names: a function like Pairs.names. If it is given, pictures that share a name go into different
     batches if possible. None: names have no influence.
     """
     indices = order(indices, seed, epoch)
@@ -56,9 +57,10 @@ def epoch_order(indices, batch_size, seed, epoch, order=shuffled, names=None):
 def with_unique_names(indices, size, names, rng):
     """`indices` as (len(indices) // size, size) batches in which no name occurs twice if possible.
 
-    Two pictures with the same name in a batch are false negatives of each other. Pictures with
-    frequent names get their places first. A name that has more pictures than there are batches
-    still occurs twice in some batch.
+    Two pictures with the same name in a batch are false negatives of each other: the caption of one
+    counts as wrong for the picture of the other, although it fits. Pictures with frequent names get
+    their places first. A name that has more pictures than there are batches still occurs twice in
+    some batch.
     """
     count = len(indices) // size
     own = {i: names(i) for i in indices.tolist()}
@@ -86,8 +88,8 @@ def with_unique_names(indices, size, names, rng):
 def planned_parts(batch_size, unit, world):
     """The number of parts in which every rank reads its share of a batch.
 
-    Parts of `unit` pairs must be enough for the largest share, and the smallest share must have at
-    least one pair for each part.
+    It is the smallest number with which no part of the largest share has more than `unit` pairs.
+    But it is at most the number of pairs in the smallest share, so that no part is empty.
     """
     smallest, largest = batch_size // world, -(-batch_size // world)
     return min(-(-largest // unit), smallest)
@@ -170,8 +172,8 @@ def _end_with_parent(_):
 
     Otherwise the worker would wait for ever for a reader of what it has loaded (torch 2.13).
     """
-    # the socket that noted_signals reads is the parent's, which would take a signal that this worker
-    # gets as well for a second Ctrl-C
+    # the socket that noted_signals reads is the parent's, which would take a signal that this
+    # worker gets as well for a second Ctrl-C
     signal.set_wakeup_fd(-1)
     for number in process_group.STOPPING:  # ignored once, so that a second signal ends a worker
         signal.signal(number, lambda number, _: signal.signal(number, signal.SIG_DFL))

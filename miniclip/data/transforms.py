@@ -6,10 +6,10 @@ is the paper's only augmentation: a flip would contradict a caption such as "fac
 change of colours "a red heart". ConVIRT, CLIP's predecessor, has both, for X-rays
 (lessons/studies/convirt.py).
 
-A crop stays in 8 bits until `normalize` has it on the device, because it is then copied with a
-quarter of the bytes. Icons, which have no colour, may be redrawn instead of cropped (`redraw`):
-turned, scaled, shifted and thickened. Left out: all stronger augmentation. The released code
-ignores transparency and EXIF, and here both count:
+A crop stays in 8 bits until it is on the model's device, where `normalize` turns it into floats.
+So only a quarter of the bytes have to be copied to the device. Icons, which have no colour, may be
+redrawn instead of cropped (`redraw`): turned, scaled, shifted and thickened. Left out: all stronger
+augmentation. The released code ignores transparency and EXIF, and here both count:
 
 - Transparent parts are white, as on a page. The colour stored under them is arbitrary, mostly
   black, and dropping the alpha channel would show it.
@@ -57,8 +57,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
     """A PIL image of any mode -> mode RGB, upright, and white where it was transparent.
 
     If the image has all these properties already, it is returned itself and not a copy, because a
-    copy would take another tenth of the time that decoding takes. Any other image is converted strip by strip, so
-    that there are only two copies of a large image in memory.
+    copy would take another tenth of the time that decoding takes. Any other image is converted
+    strip by strip, so that there are only two copies of a large image in memory.
     """
     if image.format == "PNG" and image.tile and "transparency" in image.info:
         scaled = _SCALED.get(image.tile[0][3], lambda level: level)

@@ -353,7 +353,7 @@ REFUSED = {
         "keep -1 pairs.csv",
     ),
     "packing_beside_a_shard_in_capital_letters": (
-        "00009.TAR, which this command does not write",
+        "00009.TAR, which this command would not replace",
         "mkdir out; touch out/00009.TAR",
         "pack pairs.csv out",
     ),

@@ -189,7 +189,7 @@ def test_a_folder_that_may_not_be_read_is_skipped(indexed, monkeypatch):
         return real(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    assert scan(root)[1] == [("below/deep 1", "a folder that may not be read")]
+    assert scan(root)[1] == [("below/deep 1", "a folder that cannot be read")]
 
 
 def test_what_is_wrong_is_one_sentence(checkpoint, tmp_path, capsys):

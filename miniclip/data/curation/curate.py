@@ -2,13 +2,18 @@
 
     python -m miniclip.data curate pairs.csv list.csv --cap 20000 --min-count 100
 
-This follows the paper's data set (CLIP, section 2.2). There are three kinds of queries: words that
-are in at least `min_count` pairs, bigrams whose words occur together far more often than by chance,
-and the names in a list. A pair matches the queries that occur in its captions as whole words. It
-counts for the rarest of these queries, the one that the fewest pairs match. At most `cap` pairs of
-each query are kept. They are the pairs whose names have the smallest hashes, so the order of the
-pairs does not matter. Pairs that match no query are left out, because a search would never have
-found them.
+This follows the paper's data set (CLIP, section 2.2). There are three kinds of queries:
+
+- words that are in at least `min_count` pairs
+- bigrams, which are two neighbouring words. They too must be in at least `min_count` pairs, and the
+  two words must occur together far more often than by chance
+- names from a list that the user gives
+
+A pair matches the queries that occur in its captions as whole words. It counts for the rarest of
+these queries, the one that the fewest pairs match. At most `cap` pairs of each query are kept. They
+are the pairs whose names have the smallest hashes, so the order of the pairs does not matter. Pairs
+that match no query are left out: the paper collected its pairs by searching for queries, and this
+search would not have found them.
 
 Captions are read three times: to count words, to count the bigrams of frequent words, and to assign
 each pair to a query. Memory holds the counts, and 20 bytes for each pair that matches a query;
@@ -80,7 +85,8 @@ Curated = collections.namedtuple("Curated", "pairs queries before after kept")
 def keys(captions, names=frozenset(), lengths=()) -> set[str]:
     """The set of everything in captions that could be a query: words, bigrams, and names.
 
-    names: the names to look for. lengths: how many words names have, apart from one and two.
+    names: the names to look for. lengths: the numbers of words that these names have, without 1 and
+    2, because all words and bigrams are in the set anyway.
     """
     found = set()
     for caption in captions:
@@ -93,7 +99,8 @@ def keys(captions, names=frozenset(), lengths=()) -> set[str]:
 
 
 def capped(rows, cap):
-    """Of each query, the `cap` rows with the smallest draws: (n,) of ASSIGNED -> (m,)."""
+    """The rows that are kept: (n,) of ASSIGNED -> (m,). Of the rows of each query, these are the
+    `cap` rows whose field "draw", a hash, is smallest."""
     rows = rows[np.lexsort((rows["pair"], rows["draw"], rows["query"]))]
     first = np.searchsorted(rows["query"], rows["query"])
     return rows[np.arange(len(rows)) - first < cap]

@@ -36,7 +36,7 @@ def read_table() -> list[dict]:
 
 
 def split(pictures) -> dict[str, list[int]]:
-    """The splits, {name: indices}. pictures: the rows in the table of each picture."""
+    """The splits, {name: indices}. pictures: for each picture, its rows in the table."""
     held = [
         i for i, own in enumerate(pictures) if int(own[0]["picture"], 16) % HELD_OUT_ONE_IN == 0
     ]
@@ -108,7 +108,8 @@ class Emoji(Pairs):
         return [*typed, *texts], [*[None] * len(typed), *answers]
 
     def gallery(self, split):
-        """All pictures, because among the held-out ones few differ only in their skin tones."""
+        """All pictures, whatever the split. Among the held-out pictures alone, few differ only in
+        their skin tones, so retrieval would seldom have to tell skin tones apart."""
         return list(range(len(self)))
 
     def tones(self, i):
@@ -124,8 +125,9 @@ class Emoji(Pairs):
 
         Every caption of pairs[indices] is a query, and all pictures are compared with it. The
         pictures whose names differ from the query only in the tone share the first place, in random
-        order. So the expected R@k is min(1, k / the number of these pictures). Returns {"R@1", ...,
-        "n": the number of queries, "gallery": the number of pictures}; R@k is a fraction of 1.
+        order. So the right picture is among the first k with probability min(1, k / the number of
+        pictures that share the first place), and the expected R@k is the mean of this over queries.
+        Returns {"R@1", ..., "n": the number of queries, "gallery": the number of pictures}.
         """
         # {name without tone: how many pictures have it}
         bases = collections.Counter(

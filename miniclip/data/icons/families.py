@@ -6,7 +6,8 @@ model that was trained on one member of a family knows the others. There are thr
 families:
 
     development    settings are chosen by the accuracies on these families. Font Awesome, Ionicons,
-                   Eva, Bootstrap and Typicons were already known; Tabler and Heroicons were added
+                   Eva, Bootstrap and Typicons were already in the first set of icons
+                   (docs/icons/first/about.md); Tabler and Heroicons were added
     sealed         nobody looks at these families until the recipe is fixed. They were chosen on
                    2026-11-27, before any model was trained on these data, by the rule
                    int(sha256(family), 16) % 5 == 0. The rule skips the families of development, and
@@ -70,12 +71,13 @@ def meanings(name: str) -> set:
 
 
 def held_out_combinations(names: dict) -> tuple[set, set]:
-    """Two sets of pairs of words that no training caption may hold together: (development, sealed).
+    """Two sets of pairs of words that no training caption holds together: (development, sealed).
 
-    The first serves to choose settings, and the second stays under seal. Each pair is a frozenset of
-    two words. names: {name of an icon: the training families that have an icon of this name}. The candidates
-    are names of two words. Each of the words must occur in at least FEWEST_NAMES other names and in
-    at least FEWEST_FAMILIES families. A hash decides which candidates are chosen.
+    The first set serves to choose settings, and the second stays under seal. Each pair is a
+    frozenset of two words. names: {name of an icon: the training families that have an icon of this
+    name}. The candidates are names of two words. Each of the words must occur in at least
+    FEWEST_NAMES other names and in at least FEWEST_FAMILIES families. A hash decides which
+    candidates are chosen.
     """
     counted, homes, pairs = Counter(), defaultdict(set), set()
     for name, families in names.items():

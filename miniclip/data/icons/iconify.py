@@ -9,7 +9,7 @@ its integrity, and it is read without being unpacked.
 These are left out:
 
 - sets whose licence is unknown, forbids commercial use or is the GPL, and Remix, whose licence has
-  changed since
+  changed since this version of the package
 - coloured sets, because the pictures here are black on white
 - logos, products and brands, which are found by the category of the set, and by the category and
   the words of the icon
@@ -59,9 +59,8 @@ def archive(folder=None) -> Path:
         {
             f"{folder} does not hold {FILE}; `{how}` in that folder fetches it": folder is not None,
             "npm, which fetches the icons, is missing; install Node.js, or run `pip install "
-            f"'miniclip[icons]'`, or run `{how}` elsewhere and name its folder with --icons": (
-                npm is None
-            ),
+            f"'miniclip[icons]'`, or run `{how}` elsewhere and give the folder of that file "
+            "with --icons": (npm is None),
         }
     )
     print(f"fetching {PACKAGE} {VERSION} (104 MB, once)", file=sys.stderr, flush=True)

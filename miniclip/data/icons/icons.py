@@ -1,14 +1,18 @@
 """Icons as pairs: training families, and the families that no model is trained on.
 
-A picture is one pair with the names that all sets give it. The splits:
+A family is all sets of icons whose drawings have one origin. A held-out combination is two words
+that no training name holds together (families.py explains both). A picture is one pair with the
+names that all sets give it. The splits:
 
-    train            pictures that only training families have, without a held-out combination
+    train            pictures that only training families have, and whose names hold no held-out
+                     combination
     heldout_site     all pictures of the development families
-    heldout_names    pictures of training families with a held-out combination to choose settings by
+    heldout_names    pictures that only training families have, and of which a name holds one of the
+                     combinations that serve to choose settings
 
 Nothing that is under seal is in a split. `pictures(under_seal=True)` opens the seal. Only
-lessons/studies/sealed.py may do that, once the recipe is fixed. A test searches the repository for
-any other file that does.
+lessons/studies/sealed.py is allowed to do that, once the recipe is fixed. A test searches the
+repository for any other file that does.
 """
 
 import collections
@@ -33,9 +37,9 @@ NEW_TO_FIRST = ("fontawesome", "tabler", "heroicons")
 class Icons(Pairs):
     """The icons as pairs.
 
-    folder: the folder of the package's file; None: the cache. drawn: the pictures to use instead of
-    what `pictures` returns, in the same form. Raises UserError when the package is missing and
-    cannot be fetched.
+    folder: the folder that holds the npm package of icons (iconify.py); None: the cache.
+    drawn: the pictures to use instead of what `pictures` returns, in the same form.
+    Raises UserError when the package is missing and cannot be fetched.
 
     owned: for each picture, a list of (set, name, style). homes: for each picture, the set of its
     families. inks: (n, 32, 32) uint8. tested: the families that evaluation asks about.
@@ -127,8 +131,8 @@ class Icons(Pairs):
 
 
 def of_first_icons(packages: dict) -> bool:
-    """Whether a run had its pictures from the packages of the first released icons, which miniclip
-    no longer reads. packages: Pairs.packages of the run."""
+    """Whether a run used the first set of icons (docs/icons/first/about.md), from packages that
+    miniclip no longer reads. packages: Pairs.packages of the run."""
     return any(str(name).startswith("tkinter-icons-") for name in packages)
 
 
@@ -145,7 +149,7 @@ def pictures(under_seal=False, folder=None):
 
     The pictures are drawn if they are not in the cache yet.
     under_seal: whether to return the pictures of the sealed families, instead of those of all other
-    families. folder: the folder of the package's file; None: the cache.
+    families. folder: the folder that holds the npm package of icons; None: the cache.
     """
     made_of = {
         "layout": LAYOUT,

@@ -50,9 +50,12 @@ def fetched(urls: list[str], folder: str | None = None) -> list[str]:
 
 
 def place(url: str, folder: Path) -> Path:
-    """The path of a shard's file in `folder`. Its folder is called by a hash of the address without
-    the shard's name, so that the shards of a set lie together. Raises UserError for an address that
-    does not end in .tar, or that has a *."""
+    """The path of a shard's file, in a subfolder of `folder`.
+
+    The name of the subfolder is a hash of the address without the shard's name, so that the shards
+    of a set lie together. Raises UserError for an address that does not end in .tar, or that has
+    a *.
+    """
     path, *rest = url.split("?", 1)
     head, _, name = path.rpartition("/")
     refuse(

@@ -6,12 +6,13 @@
 The tars stay packed, and an index (tar_index.py) says where each pair lies. So shards are pairs
 like any other source: they have a length, splits, and an order that depends on nothing but (seed,
 epoch). A run resumes at any batch, and any number of ranks and workers loads each pair of an epoch
-once. webdataset reads shards as a stream. A stream has none of this, unless the shards are equal or
-pairs are drawn again.
+once. webdataset reads shards as a stream. A stream has none of these properties, unless all shards
+hold equally many pairs, or pairs may repeat within an epoch.
 
 A disk is fastest when it reads neighbouring bytes. So an epoch takes the shards in random order, a
-few at a time, and shuffles the pairs of these few together. Names inside a tar only serve to group
-its members and to name them in messages. Left out: pipes and compressed tars.
+few at a time, and shuffles the pairs of these few together. Names inside a tar are not used as
+paths: they group its members, their hashes decide which pairs are held out, and messages show them.
+Left out: pipes and compressed tars.
 """
 
 import functools
@@ -44,8 +45,9 @@ HELD_OUT_PAIRS = 5_000  # about the most: a tenth of 12 million pairs would be 1
 class Shards(Pairs):
     """The pairs in a list of tar files, in the order of the list and of each tar.
 
-    The hash of a pair's key decides whether it is held out. Of up to 50,000 pairs a tenth is held
-    out, of up to 500,000 a hundredth, of up to 5 million a thousandth, and of more one in 10,000.
+    The hash of a pair's key decides whether it is held out. If there are up to 50,000 pairs, a
+    tenth of them is held out. With up to 500,000 pairs it is a hundredth, with up to 5 million a
+    thousandth, and with more than that one in 10,000.
     keys: the keys under which a .json may have the captions (see captions_of).
     Raises UserError when there is no pair.
     """
@@ -163,8 +165,8 @@ def open_shards(source: str, caption_key=None, cache_dir=None) -> Shards:
 
     caption_key: the key under which a .json has the caption; None: one of CAPTION_KEYS. cache_dir:
     the folder into which shards over a network are fetched; None: a folder in the cache. If braces
-    name a shard that does not exist, the pairs that are returned have it in `skipped`. Raises UserError when the pattern
-    cannot be understood, or when it gives no pair.
+    name a shard that does not exist, the pairs that are returned have it in `skipped`. Raises
+    UserError when the pattern cannot be understood, or when it gives no pair.
     """
     paths = expand(source)
     if REMOTE.match(source):

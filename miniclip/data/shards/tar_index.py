@@ -1,17 +1,18 @@
 """Where every pair of a set of shards lies: one pass over the tars' headers, kept in the cache.
 
-A shard is a tar in the layout of webdataset and img2dataset: files whose names are equal up to the
-first dot of their last part are one sample, such as "0012.jpg" with "0012.txt" or "0012.json". With
-an index of the samples, a tar is read like a folder: any pair, in any order, by any process. A pair
+A shard is a tar in the layout of webdataset and img2dataset. Files in one folder whose names are
+equal up to the first dot are one sample, such as "0012.jpg" with "0012.txt" or "0012.json". With an
+index of the samples, a tar is read like a folder: any pair, in any order, by any process. A pair
 is one row of 42 bytes in the index, so 12 million pairs take 0.5 GB, which all processes of a
 machine share.
 
-A tar may be damaged or hostile. Nothing is unpacked, and no name is used as a path: a member is a
-name to group by, an offset and a size. The standard library reads each header, and `scan` decides
-where to go on. A damaged header costs only its own file, because the search continues until a block
-is a sound header. Captions are checked here once, and pictures when they are loaded. A member that
-cannot be used is named with the reason. Left out: compressed tars, which cannot be read from the
-middle; sparse files; and files that are neither pictures nor .txt nor .json.
+A tar may be damaged or hostile. Nothing is unpacked, and no name is used as a path: a member of the
+tar is a name to group by, an offset and a size. The standard library reads each header, and `scan`
+decides where to go on. If a header is damaged, only its own file is lost, because `scan` looks at
+one block after the other until it finds a sound header. Captions are checked here once, and
+pictures when they are loaded. A member that cannot be used is named with the reason. Left out:
+compressed tars, which cannot be read from the middle; sparse files; and files that are neither
+pictures nor .txt nor .json.
 """
 
 import errno
@@ -127,7 +128,8 @@ def scan(file, length: int):
 
 
 def key_and_suffix(name: str) -> tuple[str, str]:
-    """'a/0012.seg.JPG' -> ('a/0012', '.seg.jpg'): the first dot of the last part ends the key."""
+    """'a/0012.seg.JPG' -> ('a/0012', '.seg.jpg'): the key ends at the first dot of the file's
+    name."""
     folder, slash, base = name.rpartition("/")
     stem, dot, suffix = base.partition(".")
     return folder + slash + stem, dot + suffix.lower()
@@ -206,9 +208,9 @@ def _is_used(sample, role, member, file, keys):
 def captions_of(role: str, data: bytes, keys=CAPTION_KEYS) -> list[str]:
     """The captions in the bytes of a file, each on one line. role: "txt" or "json".
 
-    A .txt is one caption. In a .json, the first of `keys` that it has gives a text or a list of
-    texts. Raises BadPicture when the bytes are not UTF-8 or not JSON, or when a caption holds half
-    of a surrogate pair.
+    A .txt is one caption. A .json has a caption or a list of captions under one of `keys`. If it
+    has several of these keys, the one that comes first in `keys` is used. Raises BadPicture when
+    the bytes are not UTF-8 or not JSON, or when a caption holds half of a surrogate pair.
     """
     try:
         own = data.decode("utf-8-sig")
