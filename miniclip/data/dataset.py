@@ -241,7 +241,7 @@ def _listed(pairs, path):
     train, found, names = pairs.splits["train"], [], []
     refuse({f"{printable(path)} cannot be read: there is no such file": not os.path.isfile(path)})
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+        with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             rows = csv.reader(lines(file))
             if (columns := next(rows, [])[:3]) == LIST_COLUMNS:
                 for number, (i, name, _) in enumerate(rows):

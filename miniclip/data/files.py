@@ -34,6 +34,7 @@ from miniclip.data.dataset import (
 )
 
 UTF_16 = codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE  # how a text in UTF-16 or UTF-32 begins
+WORKBOOK = b"\xd0\xcf\x11\xe0"  # how an .xls begins
 MOST_LIST_BYTES = 1 << 26  # in a file of class names, templates or queries
 csv.field_size_limit(MOST_TEXT_BYTES)
 codecs.register_error(  # bytes that are not UTF-8 are read as cp1252, Windows' Latin
@@ -228,11 +229,14 @@ def open_folder(path) -> Files:
 def _beside_texts(root, skipped):
     """Yield rows, as Files takes them, for the pictures in a folder and in all folders below it."""
     for folder, names in walk(root, skipped):
-        present = {*names}
+        # the names of a picture and of its text may have their accents in two forms, as on a Mac
+        present = {unicodedata.normalize("NFC", name): name for name in names}
+        present |= {name: name for name in names}
         for name in (n for n in names if image_io.is_picture(n) or n.lower().endswith(".tar")):
             stem = os.path.splitext(name)[0]
             file = os.path.join(folder, name)
-            text = next((stem + end for end in (".txt", ".TXT") if stem + end in present), "")
+            forms = itertools.product((stem, unicodedata.normalize("NFC", stem)), (".txt", ".TXT"))
+            text = next(filter(None, map(present.get, map("".join, forms))), "")
             try:
                 refuse(
                     {
@@ -251,7 +255,11 @@ def _beside_texts(root, skipped):
 NO_CSV = {  # {what is wrong with a file of another kind: how such a file begins}
     "is in UTF-16 or UTF-32; save it as UTF-8": UTF_16,
     "is a picture; give a csv, a folder or tars": (b"\x89PNG", b"\xff\xd8\xff", b"GIF8"),
-    "is compressed; unpack it": (b"\x1f\x8b", b"PK\3\4"),
+    "is compressed; unpack it": (b"\x1f\x8b",),
+    "is a zip or the workbook of a spreadsheet; unpack it, or save it as a csv": (
+        b"PK\3\4",
+        WORKBOOK,
+    ),
     "is JSON; write each pair on a line of its own, in a .jsonl": (b"[{", b'{"'),
 }
 
@@ -403,15 +411,23 @@ def read_text(path, most=MOST_LIST_BYTES) -> str:
     return text.decode("utf-8-sig", "windows")
 
 
-def read_lines(path, what: str) -> list[str]:
+def read_lines(path, what: str, numbered: bool = False) -> list[str]:
     """The lines of a text file that are not blank, stripped: list of str.
 
-    what: what messages call the content. Raises UserError when there is no such line, or when the
-    file cannot be read.
+    what: what messages call the content. numbered: whether the number of a line means something, so
+    that a blank line between others is refused. Raises UserError when there is no such line, or when
+    the file cannot be read.
     """
-    lines = list(filter(None, map(str.strip, re.split("[\r\n]", read_text(path)))))
-    refuse({f"{path} is empty; write {what} into it, one on each line": not lines})
-    return lines
+    lines = [line.strip() for line in re.split("\r\n|[\r\n]", read_text(path).rstrip())]
+    blank = [*lines, ""].index("")
+    refuse(
+        {
+            f"{path} is empty; write {what} into it, one on each line": not any(lines),
+            f"line {blank + 1} of {path} is blank, and so the {what} after it would be counted "
+            "wrongly; fill the line, or delete it": numbered and blank < len(lines),
+        }
+    )
+    return [*filter(None, lines)]
 
 
 def normal(root: str, path: str) -> str:

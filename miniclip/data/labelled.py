@@ -56,7 +56,8 @@ CIFAR = {
     "fine_label_names.txt": (2, {"train.bin": "train", "test.bin": "test"}),
 }
 CIFAR_SIDE = 32
-PARTS = {"train": "train", **dict.fromkeys(("test", "val", "valid", "validation"), "test")}
+PARTS = dict.fromkeys(("train", "training"), "train")
+PARTS |= dict.fromkeys(("test", "testing", "val", "valid", "validation"), "test")
 
 
 class Labelled:
@@ -188,6 +189,12 @@ def open_labelled(source: str | Path | Iterable, class_names=None) -> Labelled:
         for i in everything
         if len(pictures.captions(i)) > 1
     ]
+    counts = collections.Counter(positions.values())
+    notes += [
+        (f"class {label}", "other spellings of this number are the same class")
+        for label in sorted(found)
+        if counts[positions[label]] > 1
+    ]
     # among OpenAI's names for ImageNet two classes have the same name
     notes += [
         (f"class {text}", "several classes have this name, of which only the first is predicted")
@@ -252,7 +259,7 @@ def _named(shown, found, class_names, names_file):
         class_names = [class_names[label] for label in chosen]
     of_file = class_names is None and names_file and numbers
     if of_file:
-        class_names = read_lines(names_file, "class names")
+        class_names = read_lines(names_file, "class names", numbered=True)
     elif class_names is None:
         class_names = [one_line(spelled[k].replace("_", " ")) for k in order]
     many, first = len(class_names), ", ".join(printable(spelled[k]) for k in order[:3])
@@ -338,6 +345,10 @@ def _divided(pictures, skipped):
     part_of = {p[0]: PARTS.get(p[0].lower()) for p in pictures if len(p) > 1}
     train, test = ([top for top in part_of if part_of[top] == part] for part in ("train", "test"))
     used = [*train, min(test, key=str.lower)] if train and test else []
+    tops = {p[0] for p in pictures if len(p) > 2}
+    splits = not used and len(tops) > 1 and all(map(part_of.get, tops))
+    parts = f"{' and '.join(sorted(tops))} are named as parts of a data set, not as classes"
+    refuse({f"the folders {parts}; give one of them": splits})
     for p in sorted(pictures, key=lambda p: (p[:-1], p)):
         name, folders = "/".join(p), p[1:-1] if used else p[:-1]
         part = SPLITS.index(part_of[p[0]]) if p[0] in used else UNMARKED

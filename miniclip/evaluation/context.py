@@ -100,7 +100,11 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
 def class_names(classes: str | None):
     """The class names that open_labelled takes. classes: a text file, which gives a list of names;
     "imagenet", which gives {wnid: name}; or None, which gives None."""
-    return imagenet()[0] if classes == "imagenet" else classes and read_lines(classes, "classes")
+    return (
+        imagenet()[0]
+        if classes == "imagenet"
+        else (classes and read_lines(classes, "classes", numbered=True))
+    )
 
 
 def read_templates(templates: str | None) -> list[str]:

@@ -6,6 +6,7 @@ tokenizer. N may be any number. The features are not normalized. With huggingfac
 for transformers. With open_clip, it is a file for open_clip (docs/weights.md).
 """
 
+import contextlib
 import copy
 from importlib.util import find_spec
 from pathlib import Path
@@ -72,9 +73,11 @@ def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bo
         free = ({0: torch.export.Dim("batch", min=1)},)
         program = torch.export.export(tower, (example,), dynamic_shapes=free)
         made[name] = torch.onnx.export(program, (), verbose=False, output_names=["features"])
-    for name, program in made.items():
-        with replacing(Path(folder) / name) as file:
+    with contextlib.ExitStack() as files:  # both are written before one of them gets its name
+        for name, program in made.items():
+            file = files.enter_context(replacing(Path(folder) / name))
             file.write(program.model_proto.SerializeToString())
+            file.flush()
 
 
 @command("python -m miniclip.weights", "Write a model for other programs.", OPTIONS)

@@ -24,6 +24,7 @@ Left out: ResNets (transformers' CLIP has none), MLPs that are not 4 times as wi
 tower, added tokens, other kinds of tokenizers.
 """
 
+import contextlib
 import json
 import os
 import warnings
@@ -231,14 +232,17 @@ def save_huggingface(
     )
     for name in (WEIGHTS, *written):
         check_new(folder / name, overwrite)
-    with replacing(folder / WEIGHTS) as file:
-        file.write(save(weights, metadata={"format": "pt"}))
-        file.flush()
-        # config.json comes last, so that nobody reads new weights with the config of another model
+    contents = {name: text.encode() for name, text in written.items()}
+    contents[WEIGHTS] = save(weights, metadata={"format": "pt"})
+    # All files are on the disk before the first one gets its name. The last one gets it first, and
+    # config.json last, so that nobody reads new weights with the config of another model.
+    with contextlib.ExitStack() as files:
+        for name, content in contents.items():
+            file = files.enter_context(replacing(folder / name))
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         Path(os.path.realpath(folder / "config.json")).unlink(missing_ok=True)
-    for name, content in written.items():
-        with replacing(folder / name) as file:
-            file.write(content.encode())
 
 
 def to_theirs(state: dict) -> dict:

@@ -331,6 +331,17 @@ REFUSED = {
         """echo '{"caption": "a cat"}' > 0.json; tar cf a.tar 0.*""",
         "data a.tar --caption-key ''",
     ),
+    "folders_for_evaluation_without_one_for_training": (
+        "the folders test and val are named as parts of a data set",
+        "mkdir -p p/test/cat p/test/dog p/val/cat p/val/dog; for d in p/*/*; do cp 0.png $d; done",
+        "classes p",
+    ),
+    "a_blank_line_among_class_names": (
+        "line 2 of .*classnames.txt is blank",
+        r"mkdir -p p/0 p/1; cp 0.png p/0; cp 1.png p/1; printf 'cat\n\ndog\n' > p/classnames.txt",
+        "classes p",
+    ),
+    "a_workbook": ("is a zip or the workbook", r"printf 'PK\003\004' > l.xlsx", "open l.xlsx"),
     "a_pipe_among_labelled_tars": ("p/1.tar is not a file", "mkdir p; mkfifo p/1.tar", "classes p"),
     "a_pipe_as_a_file_of_cifar": (
         "p/data_batch_1.bin is not a file",
@@ -512,6 +523,16 @@ READ = {
         r"printf 'path,caption\nlink/../x.png,right\n' > l.csv",
         "open l.csv",
     ),
+    "folders_7_and_007": (
+        r"\['007', '8'\] .*class 7', 'other spellings of this number",
+        "mkdir -p p/7 p/007 p/8; for d in p/*; do cp 0.png $d; done",
+        "classes p",
+    ),
+    "a_name_whose_accent_a_mac_has_written_in_its_way": (
+        r"\[\('a word',\)\] \[\]",
+        r"mkdir p; cp 0.png $(printf 'p/e\314\201.png'); echo a word > $(printf 'p/\303\251.txt')",
+        "open p",
+    ),
     "a_class_that_is_a_link_and_a_picture_that_is_damaged_further_on": (
         r"\[\('fox', 'a link to a folder is not followed'\), \('cat/9.png', 'damaged[^(]*$",
         "mkdir -p p/cat; ln -s cat p/fox; head -c 45 0.png > p/cat/9.png",
@@ -603,7 +624,7 @@ READ |= {
 }
 READ |= {
     f"labels_{says}": (
-        rf"^\[{says}\] \[\]$",
+        rf"^\[{says}\]",
         rf"printf 'path,label\n{rows}\n' > l.csv",
         "classes l.csv",
     )

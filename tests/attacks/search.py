@@ -354,8 +354,12 @@ DONE = {  # what must be said, and what is done
             f"find cup --index {place}",
         )
         for where, place, says in (
-            ("to_another_folder", "far/idx", "the first pictures are not in .*far, or may not be"),
-            ("deeper_into_its_own", "in/far/idx", "the first pictures are not in .*in/far, or may"),
+            ("to_another_folder", "far/idx", "the first pictures are not in .*far, or cannot be"),
+            (
+                "deeper_into_its_own",
+                "in/far/idx",
+                "the first pictures are not in .*in/far, or cannot",
+            ),
             ("beside_its_own", "in/idx", "3 pictures\n$"),
         )
     },

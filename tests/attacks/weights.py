@@ -1,5 +1,6 @@
 """Attacks on weights: files that ask for more than they hold, damaged and hand-edited ones, outputs."""
 
+import errno
 import gzip
 import json
 import os
@@ -19,7 +20,6 @@ from lessons.studies.release import main as release
 from lessons.studies.release import release as release_run
 from miniclip import loss
 from miniclip.bpe import Tokenizer
-from miniclip.common import replacing
 from miniclip.data import Pairs, open_pairs
 from miniclip.data.curation.curate import curate
 from miniclip.data.dataset import keep_pairs
@@ -30,7 +30,7 @@ from miniclip.model.clip import create_model
 from miniclip.search.embed import open_encoder
 from miniclip.search.find import nearest, query
 from miniclip.training import archive
-from miniclip.weights import huggingface, reading, save_huggingface, save_openclip
+from miniclip.weights import reading, save_huggingface, save_openclip
 from miniclip.weights.__main__ import save_onnx
 from miniclip.weights.average import interpolate, save_average
 from miniclip.weights.convert import initial_state
@@ -471,7 +471,8 @@ def outputs_over_a_vocabulary_that_somebody_changed(folder):
 def a_folder_whose_writing_is_killed(folder):
     tokenizer = our_checkpoint(tiny(), "c.pt")
     save_huggingface(tiny(), "hf", tokenizer)
-    huggingface.replacing = lambda path: replacing(path) if path.suffix == ".safetensors" else 1 / 0
+    replace = os.replace
+    os.replace = lambda new, old: replace(new, old) if old.suffix == ".safetensors" else 1 / 0
     with pytest.raises(ZeroDivisionError):
         save_huggingface(tiny(vision_heads=8), "hf", tokenizer, overwrite=True)
     miniclip.load("hf")
@@ -689,6 +690,21 @@ class Arrays(list):
         return ["a cup"] if key == "text" else {"image": ROWS.numpy()}
 
 
+@attack(code=0)
+def an_export_over_an_older_one_on_a_disk_that_fails_when_it_flushes(folder):
+    tokenizer = our_checkpoint(tiny(), "c.pt")
+    save_huggingface(tiny(), "hf", tokenizer)
+    before = {path: path.read_bytes() for path in Path("hf").iterdir()}
+
+    def full(file):
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    os.fsync = full
+    with pytest.raises(OSError):
+        save_huggingface(tiny(), "hf", tokenizer, overwrite=True)
+    assert before == {path: path.read_bytes() for path in Path("hf").iterdir()}
+
+
 TYPED = {  # calls from Python with a wrong argument, and what must be said
     "lists_as_features": (lambda: contrastive_loss([[1.0]], [[1.0]], 1.0), "not a list, a list, a"),
     "arrays_as_features": (lambda: contrastive_loss(*[ROWS.numpy()] * 2, 1), "not a ndarray of .4"),
@@ -717,6 +733,10 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
     "stages_of_a_resnet": (
         lambda: tiny(vision_layers=[], vision_patch=None),
         "a ResNet has a list of stages",
+    ),
+    "a_size_that_does_not_fit_the_patches": (
+        lambda: miniclip.load("web", image_size=33),
+        "image_size=33 for ",
     ),
     "a_number_to_find": (lambda: nearest(ROWS.numpy(), ROWS[0], -1), "k must be at least 1"),
     "no_labelled_pictures": (lambda: open_labelled([]), "by a path, or by a list"),

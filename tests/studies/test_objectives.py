@@ -144,7 +144,7 @@ def test_another_objective_than_that_of_the_weights_is_refused(
     resumed = ("--out", tmp_path / "b", "--resume")
     assert "ngrams is trained by" in refused(train.main, *resumed)
     said = refused(objectives.main, *resumed, "--objective", "contrastive")
-    assert "--objective ngrams, not with contrastive" in said
+    assert "--objective ngrams, and this command gives contrastive" in said
 
 
 def test_a_log_without_features_has_neither_scale_nor_accuracy(trained):
