@@ -136,18 +136,14 @@ def make_optimizer(model, config, device):
 
 
 def restore(saved, run, optimizer, scaler):
-    """Take the progress, the optimizer's moments and the loss scaler's factor from a checkpoint.
-
-    Raises UserError if the checkpoint holds values that this run cannot have had.
-    """
+    """Take the progress, the optimizer's moments and the loss scaler's factor from a checkpoint."""
     run.load_state_dict(saved)
     load_optimizer(optimizer, saved["optimizer"], run.step)
     scaler.load_state_dict(saved["scaler"])
 
 
 def wrap(model, config, device):
-    """The model as the loop calls it: with synchronized batch norms and compiled, if the options
-    ask for that, and inside DDP if there are several ranks."""
+    """The model as the loop calls it: compiled if asked for, and inside DDP on several ranks."""
     if config.sync_bn:  # before compile and DDP, because it replaces batch norms inside the model
         torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
     towers = torch.compile(model) if config.compile else model
@@ -230,9 +226,8 @@ def main(argv=None):
             | {"the digest of names and captions": pairs.digest}
             | {"the image size": model.config["image_size"]}
         )
-        towers = wrap(model, config, device)  # compiled if asked for, inside DDP on many ranks
-        # the parts that are the same in every checkpoint of this run
-        constant = checkpoint.describe(config, model, tokenizer, pairs)
+        towers = wrap(model, config, device)
+        constant = checkpoint.describe(config, model, tokenizer, pairs)  # is in every checkpoint
         with process_group.together():
             log = RunLog(config, run.step)
             held_out = HeldOut(config, model, tokenizer, pairs, log, constant)
@@ -243,14 +238,12 @@ def main(argv=None):
             return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
 
         def scaled_loss(image, text, logit_scale):
-            """The loss over the pairs of all ranks, times the loss scaler's factor, which is 1
-            unless the towers work in float16. The loss normalizes the features, in float32."""
+            """The loss over the pairs of all ranks, times the loss scaler's factor (fp16)."""
             loss_fn = model.features_loss if config.objective == "sigmoid" else contrastive_loss
             return scaler.scale(loss_fn(image.float(), text.float(), logit_scale))
 
         def save():
-            """Rank 0 copies the state, and a thread writes the copy. If an earlier write has
-            failed, all ranks stop here."""
+            """Rank 0 copies the state, and a thread writes the copy."""
             parts = dict(model=model, optimizer=optimizer, scaler=scaler)
             with process_group.together():
                 if dist_info()[0] == 0:
@@ -273,6 +266,7 @@ def main(argv=None):
                 for group in optimizer.param_groups:
                     group["lr"] = lr
                 optimizer.zero_grad(set_to_none=True)
+                before = [buffer.clone() for buffer in model.buffers()]  # batch-norm averages
                 parts, to_device = prepared_parts(batch, config, device)
                 if len(parts) > 1:
                     # --micro-batch: the features of all parts without gradients, the loss over all
@@ -292,8 +286,11 @@ def main(argv=None):
                 grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), limit)
                 # the same on all ranks: the loss covers the pairs of all, and DDP averages gradients
                 finite = bool(torch.isfinite(loss + grad_norm))
-                if finite:  # otherwise the step changes neither the weights nor AdamW's moments
+                if finite:
                     scaler.step(optimizer)
+                else:  # the step changes nothing, although the forward pass has changed buffers
+                    for buffer, old in zip(model.buffers(), before):
+                        buffer.copy_(old)
                 scaler.update()
                 model.logit_scale.data.clamp_(max=MAX_LOGIT_SCALE)  # keeps the scale at most 100
                 run.count(finite)  # 20 steps in a row that are not finite end the run
@@ -309,6 +306,8 @@ def main(argv=None):
             save()
             with process_group.together():
                 saver.wait()
+            # a signal may have arrived since the last batch
+            (run.stop,) = process_group.any_rank(device, max(received, default=0))
             log.close()
 
         # 3. After the loop: the report, or how to resume a run that was stopped.

@@ -182,6 +182,26 @@ def test_steps_without_a_finite_gradient_are_skipped_and_counted(
     assert all(w.isfinite().all() for w in weights if w.is_floating_point())
 
 
+def test_a_skipped_step_leaves_the_batch_norm_averages_as_they_were(
+    pairs_csv, tmp_path, monkeypatch
+):
+    """Pixels that overflow spoil the averages in the forward pass, and the loss with them."""
+    real, states = train.prepared_parts, []
+
+    def overflowing(batch, config, device):
+        parts, to_device = real(batch, config, device)
+        states.append(1)
+        spoil = math.inf if len(states) == 2 else 1
+        return parts, lambda part: (to_device(part)[0] * spoil, to_device(part)[1])
+
+    monkeypatch.setattr(train, "prepared_parts", overflowing)
+    assert run(pairs_csv, tmp_path / "run", "--steps", 3, "--model", "rn_mini") == 0
+    state = final(tmp_path / "run")
+    assert state["skipped_steps"] == 1 and state["step"] == 3
+    assert all(w.isfinite().all() for w in state["model"].values() if w.is_floating_point())
+    assert state["model"]["visual.bn1.num_batches_tracked"] == 2
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["vit_mini", "rn_mini"])
 def test_captions_of_many_lengths_are_compiled_once(model, pairs_csv, tmp_path, monkeypatch):

@@ -118,6 +118,7 @@ def main(argv=None):
                 for group in optimizer.param_groups:
                     group["lr"] = lr
                 optimizer.zero_grad(set_to_none=True)
+                before = [buffer.clone() for buffer in model.buffers()]
                 images, tokens = (side.to(device) for side in join(batch))
                 images, shown = normalize(images), {}
                 with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
@@ -136,6 +137,9 @@ def main(argv=None):
                 finite = bool(torch.isfinite(loss + grad_norm))
                 if finite:
                     scaler.step(optimizer)
+                else:  # as in train.py
+                    for buffer, old in zip(model.buffers(), before):
+                        buffer.copy_(old)
                 scaler.update()
                 if model.shared_space:
                     model.logit_scale.data.clamp_(max=MAX_LOGIT_SCALE)
@@ -149,6 +153,7 @@ def main(argv=None):
             run.check_readable()
             save()
             saver.wait()
+            run.stop = max(received, default=0)
             log.close()
         if run.problem:
             raise run.problem

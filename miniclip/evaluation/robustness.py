@@ -72,12 +72,16 @@ def write(context) -> dict:
     baselines of different accuracy."""
     report = context.report
     report.section("Robustness to natural shift", "section 3.3; figures 13, 14 and 15")
-    if not (context.shifts and context.classes_and_shots[1] and len(context.zero_shot) > 1):
+    if not context.shifts:
         report.say(
             "No shift to measure: give the same classes in other pictures with --shift NAME=FOLDER."
         )
         return {}
+    few = not context.classes_and_shots[1]
+    refuse({"there are too few labelled pictures to learn from": few})
     zero_shot = context.zero_shot
+    no_test = "no class with enough pictures to learn from has pictures in a shift"
+    refuse({no_test: len(zero_shot) < 2})
     report.table(
         ("zero-shot", "accuracy", "95 %", "n"),
         [(name, *share_cells(s), s["n"]) for name, s in zero_shot.items()],

@@ -420,6 +420,20 @@ def a_probe_of_one_picture_a_class(folder):
     ]
 
 
+@attack(code=130, says="stopped by SIGINT at step 2, saved; go on with")
+def ctrl_c_while_the_last_checkpoint_is_written(folder):
+    wait = checkpoint.Saver.wait
+
+    def interrupted(saver):
+        checkpoint.Saver.wait = wait
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.3)  # the thread that reads signals
+        wait(saver)
+
+    checkpoint.Saver.wait = interrupted
+    return run()
+
+
 @attack(code=0)
 def a_frozen_tower_beside_a_fixed_temperature(folder):
     model = load("web")[0].train()
