@@ -24,7 +24,7 @@ import numpy as np
 
 from miniclip.common import checked, command, path, refuse
 from miniclip.data import image_io
-from miniclip.data.dataset import printable, report_skipped
+from miniclip.data.dataset import file_size, printable, report_skipped
 from miniclip.search.database import FILE, FOLDER, Index, database_in, followed
 from miniclip.search.embed import MACHINE, MODEL, Encoder, open_encoder, scan
 from miniclip.zeroshot import encode_pictures
@@ -119,7 +119,7 @@ def _update(folder, place, encoder, found, skipped, database):
         names += good
         features.append(encoded.half().numpy())
         unreadable += bad
-        if time.monotonic() - began >= PART_SECONDS:
+        if names and time.monotonic() - began >= PART_SECONDS:
             write(names, features)
             names, features, began = [], [], time.monotonic()
     skipped = skipped + unreadable
@@ -145,6 +145,7 @@ def _update(folder, place, encoder, found, skipped, database):
 def contents_hash(path: Path) -> bytes | None:
     """A hash of a file, or None if it cannot be read or has more than MOST_HASHED bytes."""
     try:
+        file_size(path)  # raises for what is no file
         with open(path, "rb") as file:
             contents = file.read(MOST_HASHED + 1)
     except OSError:

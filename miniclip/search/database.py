@@ -205,6 +205,7 @@ def database_in(place: Path, write: bool = False):
             database.set_progress_handler(lambda: True, 10_000)
             for statement in (
                 "PRAGMA trusted_schema = OFF",
+                "PRAGMA cache_spill = OFF",  # which would lock readers out before the commit
                 "PRAGMA page_size = 16384",  # of a new file: large pages are read faster
                 # a writer does not wait for another writer, but later it waits 5 s for a reader
                 "BEGIN IMMEDIATE" if write else "BEGIN",

@@ -201,6 +201,7 @@ def main(text, folder, index, checkpoint, device, threads, image, k, grid, overw
                 os.path.isdir(os.path.join(text, FOLDER))
                 and not os.path.isdir(os.path.join(folder or ".", FOLDER))
             ),
+            "--overwrite is for --grid": overwrite and not grid,
             f"--grid {grid} must end in .png, .pdf or .svg": (
                 grid and grid.suffix not in (".png", ".pdf", ".svg")
             ),

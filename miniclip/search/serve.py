@@ -16,6 +16,7 @@ import ipaddress
 import logging
 import os
 import re
+import secrets
 import socket
 import threading
 from pathlib import Path
@@ -81,10 +82,11 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
     g = flask.g
     decoding = threading.Lock()  # one at a time: a picture may take 1 GB until it is small
     classifying = threading.Lock()  # one at a time: a thousand sentences may take as much
-    reading = threading.Lock()  # guards index and first, which each request copies into g
-    # When the index is read again, its pictures get new numbers, which begin at `first`. So a
-    # number that a browser has kept never means another picture.
-    first = 0
+    reading = threading.Lock()  # held by the request that reads a new index
+    # The index, and the number of its first picture. When the index is read again, or the command is
+    # started again, pictures get new numbers. So a number that a browser has kept never means
+    # another picture.
+    current = index, secrets.randbelow(10**11)
     # Another site can make its own name lead to this machine (DNS rebinding). So the only names
     # that a request may use are localhost and --host. Flask's own TRUSTED_HOSTS is a list of names,
     # but with --host 0.0.0.0 any IP address may be right.
@@ -120,6 +122,8 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         if number:
             row = row_of(number)
             return row, torch.from_numpy(g.index.features[row]).float()
+        sent_nothing = not upload and flask.request.method == "POST"
+        refuse({"the file is empty": sent_nothing and flask.request.path == "/search"})
         if not upload:
             return None, None
         with decoding:
@@ -139,21 +143,25 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
 
     @app.before_request
     def look_for_a_new_index():
-        """Read the index again if its file has changed."""
-        nonlocal index, first
-        with reading:
-            if index.stamp != fingerprint(index.place / FILE) and flask.request.path != "/":
-                new = Index.open(index.place)
+        """Read the index again if its file has changed. Other requests use the one before meanwhile."""
+        nonlocal current
+        old, first = current
+        has_changed = old.stamp != fingerprint(old.place / FILE) and flask.request.path != "/"
+        if has_changed and reading.acquire(blocking=False):
+            try:
+                new = Index.open(old.place)
                 refuse(
                     {
                         "the index is now another folder's or another model's; stop the "
                         "command and start it again": (new.root, new.digest)
-                        != (index.root, index.digest)
+                        != (old.root, old.digest)
                     }
                 )
-                index, first = new, first + len(index)
-            g.index, g.first = index, first
-            g.root = Path(os.path.realpath(index.root))  # a link may lead elsewhere by now
+                current = new, first + len(old)
+            finally:
+                reading.release()
+        g.index, g.first = current
+        g.root = Path(os.path.realpath(g.index.root))  # a link may lead elsewhere by now
 
     @app.after_request
     def add_headers(response):
@@ -174,6 +182,7 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
             "pictures": len(g.index),
             "folder": printable(g.root.name or g.root),
             "model": printable(os.path.basename(encoder.file)),
+            "warnings": g.index.warnings(),
             "max_upload": MAX_UPLOAD,
             "sample": [listed(row) for row in rows],
         }
@@ -203,6 +212,7 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
             "found": [listed(row) | {"cosine": cosine} for row, cosine in found],
             "like": None if own is None else listed(own),
             "pictures": len(g.index),
+            "warnings": g.index.warnings(),
         }
 
     @app.post("/classify")

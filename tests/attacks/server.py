@@ -26,6 +26,7 @@ def page():
     encoder = open_encoder(tiny_checkpoint("model.pt"), device="cpu")
     index = build("in", "in/.miniclip", encoder)[0]
     index.features[8] = 0  # which is no unit vector
+    serve.secrets.randbelow = lambda most: 0  # the first picture has the number 0
     return serve.create_app(index, encoder)
 
 

@@ -40,6 +40,19 @@ def test_an_index_of_version_0_1_is_read_and_becomes_a_database(tmp_path):
     assert Index.open(place).paths == old.paths
 
 
+def test_it_is_read_while_another_process_changes_more_than_its_cache_holds(tmp_path):
+    index = random_index(tmp_path, 5)
+    write_index(index, tmp_path / ".miniclip")
+    with database_in(tmp_path / ".miniclip", write=True) as writing:
+        writing.execute("PRAGMA cache_size = 2")
+        writing.execute("DELETE FROM blocks")
+        for first in range(50):
+            writing.execute("INSERT INTO blocks VALUES (?, ?, 0)", (first, bytes(100_000)))
+        assert np.array_equal(Index.open(tmp_path / ".miniclip").features, index.features)
+        writing.execute("ROLLBACK")
+        writing.execute("BEGIN")
+
+
 def test_a_file_of_another_program_is_no_old_index_and_stays_alone(tmp_path):
     (tmp_path / "index.npz").write_text("mine")
     with pytest.raises(UserError, match="index.npz cannot be read as an index"):

@@ -107,6 +107,7 @@ def test_wrong_input_is_one_sentence(root, checkpoint, tmp_path, capsys):
         (["cup", root, "--checkpoint", other], printable(checkpoint), printable(other)),
         (["cup", root, "--grid", tmp_path / "g.xyz"], "end in .png"),
         (["cup", root, "--grid", tmp_path / "g"], "end in .png"),
+        (["cup", root, "--overwrite"], "--overwrite is for --grid"),
         (["cup", root, "--grid", tmp_path / "a folder.png"], "is not a file"),
     ):
         error = refusal(main, arguments, capsys)

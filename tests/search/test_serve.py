@@ -45,13 +45,21 @@ def folder(tmp_path_factory, checkpoint):
 
 @pytest.fixture(scope="module")
 def client_of(encoder):
-    """-> a function from an indexed folder to a test client of its page."""
+    """-> a function from an indexed folder to a test client of its page, which counts from 0."""
 
     def client(folder, host="127.0.0.1"):
         index = Index.open(folder / ".miniclip")
-        return serve.create_app(index, encoder, host).test_client()
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(serve.secrets, "randbelow", lambda most: 0)
+            return serve.create_app(index, encoder, host).test_client()
 
     return client
+
+
+def test_a_number_means_nothing_after_the_command_was_started_again(index, encoder):
+    samples = [serve.create_app(index, encoder).test_client().get("/about") for _ in "ab"]
+    first, second = ({each["row"] for each in s.get_json()["sample"]} for s in samples)
+    assert not first & second
 
 
 @pytest.fixture(scope="module")
@@ -332,6 +340,10 @@ def test_a_picture_is_classified_by_the_name_alone_and_inside_a_template(index, 
 )
 def test_what_cannot_be_classified_gives_a_sentence(client, query, upload, code, words):
     assert words in sentence(classify(client, upload, **query), code)
+
+
+def test_an_empty_file_is_not_taken_for_no_file(client):
+    assert "the file is empty" in sentence(client.post("/search?text=cup", data=b""), 400)
 
 
 def test_an_upload_is_limited_in_bytes_and_in_pixels(client_of, folder, monkeypatch):
