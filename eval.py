@@ -10,8 +10,8 @@
     python eval.py --checkpoint ... --checkpoint icons --alpha 0.5 --save averaged.pt
 
 The command prints the tables, and writes report.md, its figures and results.json into one folder.
-For the checkpoint of a run, this is the folder of the checkpoint; for other weights, it is
-runs/NAME. A report on other pairs (--data) goes into the subfolder eval_PAIRS, and a report on
+For the checkpoint of a run, this is the folder of the checkpoint; for other weights, it is a folder
+in runs/ that is named after --checkpoint. A report on other pairs (--data) goes into the subfolder eval_PAIRS, and a report on
 averages into the subfolder averages. --out names another folder. --search prints what it finds, and
 the only file that it writes into the folder is search.png; --save writes only weights.
 results.json keeps the sections of earlier commands about the same weights and pairs. Its entry
@@ -143,12 +143,12 @@ OPTIONS = {
     "--seeds": dict(
         type=number(int, low=1, high=1000),
         default=5,
-        help="random draws for each number of shots (5)",
+        help="how many random draws to make for each number of shots (default: 5)",
     ),
     "--out": dict(
         type=common.path(),
-        help="folder for the report (default: the folder of the run's checkpoint, or runs/NAME for "
-        "other weights)",
+        help="folder for the report (default: the folder of the run's checkpoint, or a folder in "
+        "runs/ that is named after other weights)",
     ),
     "--search": dict(metavar="TEXT", help="find the pictures nearest to a text"),
     "-k": dict(
@@ -184,7 +184,7 @@ def check(args):
         for flag, how in OPTIONS.items()
         if vars(args)[flag.lstrip("-").replace("-", "_")] not in (None, False, how.get("default"))
     ]
-    needless = (  # (a mode, whether this command is in it, the options that would be ignored in it)
+    needless = (  # (a mode, whether this command uses it, the options that have no place in it)
         ("--search", search, ["--classes", "--templates", "--shift", "--seeds"]),
         ("a second --checkpoint", average, ["--task", "--shift", "--search", "--seeds", "-k"]),
         (
@@ -287,9 +287,10 @@ def write_sections(context, tasks=None, given=()):
         began, found = time.monotonic(), {}
         try:
             found = contents[task].write(context)
-        except UserError as error:  # only this section lacks what it needs
+        except UserError as error:  # this section lacks something; go on with the others
             context.report.say(f"Left out: {error}.")
-        # the held-out splits stand at the top level of results.json, as train.py writes them
+        # the scores on a held-out split go to the top level of results.json, under its name, because
+        # train.py writes them there as well
         results |= {split: found.pop(split) for split in context.pairs.splits if split in found}
         results[task] = found | {"seconds": round(time.monotonic() - began, 1)}
     return results

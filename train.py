@@ -10,8 +10,8 @@
 
 A run writes into --out: checkpoint.pt (self-contained), best.pt (the weights with the lowest
 held-out loss), log.jsonl, curves.png, retrieval.png and results.json. A run can be killed at any
-moment. If it is resumed with as many ranks and threads as before, it ends with exactly the weights
-of an undisturbed run (tested on CPUs), unless --minutes makes its length depend on the clock.
+moment. Resume it with as many ranks and threads as before, and it ends with exactly the weights of
+an undisturbed run (tested on CPUs). With --minutes it does not, because the clock sets its length.
 The options are in miniclip/training/config.py, and their defaults in miniclip/training/recipe.py.
 """
 
@@ -202,8 +202,8 @@ def main(argv=None):
     # With several ranks, `member` connects them, an error inside `together` stops all of them, and
     # `from_rank0` sends them a result of rank 0. With one rank, these helpers send nothing.
     with process_group.member(config.device) as device, checkpoint.alone(config.out):
-        # 1. What is trained. A checkpoint may have been edited by hand. So any error inside a
-        # `with resuming` block becomes one sentence that names the checkpoint's file.
+        # 1. Prepare what is trained. Somebody may have edited the checkpoint of a resumed run by hand.
+        # So inside a `with resuming` block an unexpected error becomes a sentence about that file.
         if config.threads:
             torch.set_num_threads(config.threads)
         saved, start = starting_point(config)
@@ -269,8 +269,8 @@ def main(argv=None):
                 before = [buffer.clone() for buffer in model.buffers()]  # batch-norm averages
                 parts, to_device = prepared_parts(batch, config, device)
                 if len(parts) > 1:
-                    # --micro-batch: the features of all parts without gradients, the loss over all
-                    # of them, then forward and backward part by part (grad_cache.py)
+                    # --micro-batch: compute the features of all parts without gradients, and the
+                    # loss of all parts together; then run each part again, with gradients
                     loss, image, text, scale = microbatch_step(
                         towers, parts, scaled_loss, to_device, autocast
                     )
@@ -284,11 +284,11 @@ def main(argv=None):
                 loss = loss.detach() / scaler.get_scale()
                 limit = config.clip_grad or math.inf
                 grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), limit)
-                # the same on all ranks: the loss covers the pairs of all, and DDP averages gradients
+                # equal on all ranks, because all of them have the same loss and averaged gradients
                 finite = bool(torch.isfinite(loss + grad_norm))
                 if finite:
                     scaler.step(optimizer)
-                else:  # the step changes nothing, although the forward pass has changed buffers
+                else:  # leave the step out: take back what the forward pass did to the buffers
                     for buffer, old in zip(model.buffers(), before):
                         buffer.copy_(old)
                 scaler.update()

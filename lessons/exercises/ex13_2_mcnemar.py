@@ -23,8 +23,8 @@ def mcnemar(first, second):
     'only_second' those that only the second has right. The p-value is two-sided.
 
     first, second: (n,) bool, which answers are right. Pictures on which both are right, or both wrong,
-    say nothing about the difference. Half of the other pictures are expected on each side if
-    neither classifier is better.
+    say nothing about the difference. On each of the other pictures exactly one classifier is
+    right. If neither classifier is better, each is expected to be right on half of these pictures.
     Raises ValueError if the two lengths differ.
     """
     raise NotImplementedError  # about 4 lines, with binomial_tail(right, n, p)

@@ -124,8 +124,9 @@ def open_divided(source=None, kept=None, val_data=None, **options) -> Pairs:
     kept: which pairs to train on, see keep_pairs.
     val_data: None leaves the splits of the source as they are. If it names another source, all
     pairs of that other source are held out, as the split "val". If it is the word "none", there is
-    no split "val". In these last two cases, the pairs of `source` that a hash would hold out are
-    trained on too, and its rows that a column `split` marks as "val" are not used.
+    no split "val". If val_data is given, as another source or as
+    "none", two things change for `source`: the pairs that the hash holds out are trained on too, and
+    the rows that its column `split` marks as "val" are not used.
     """
     val_data = os.fspath(val_data) if isinstance(val_data, os.PathLike) else val_data
     built_in = source in (None, *BUILT_IN)

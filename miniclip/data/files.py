@@ -273,9 +273,10 @@ def read_csv(path, pictures, texts, columns=None):
     columns: for a csv that has no header line, the names of its columns, separated by commas.
 
     The separator is the one of SEPARATORS that fits the header best. If there is no header line,
-    each separator is tried on the first 100 rows, and the one with which the most rows name a file
-    that exists is used. If several separators are equal in this, the one that gives the most of the
-    named columns is used. Raises UserError, also while the rows are read.
+    each separator is tried on the first 100 rows. The best separator is the one that gives the most
+    rows whose picture path names an existing file. If several give equally many, the one is used
+    that divides the first row into the most fields, counted up to the number of names in `columns`.
+    Raises UserError, also while the rows are read.
     """
     root, name = os.path.dirname(os.path.abspath(path)), printable(os.path.basename(path))
     with open(path, "rb") as file:

@@ -147,9 +147,10 @@ def open_labelled(source: str | Path | Iterable, class_names=None) -> Labelled:
     """Labelled pictures from a folder, a csv or tars (see the top of this file).
 
     source: a path; or a pattern of tars with {0..9}, {a,b}, * and ?; or a list of paths of tars.
-    class_names: the names that a model is given instead of the labels. They are either a list in
-    the order of the sorted labels, where numbers are sorted by value, or a dict {label: name},
-    which may also hold labels that no picture has. None: the names come with the pictures, or else
+    class_names: the names that a model is given instead of the labels. It can be a dict {label:
+    name}, which may also hold labels that no picture has. Or it is a list: if the labels are whole
+    numbers and there are enough names, name k belongs to label k; otherwise the list has one name
+    per label, in the order of the sorted labels, where numbers are sorted by value. None: the names come with the pictures, or else
     are the labels themselves.
 
     Raises UserError, or OSError when a tar or a folder cannot be read.
@@ -195,7 +196,7 @@ def open_labelled(source: str | Path | Iterable, class_names=None) -> Labelled:
         for label in sorted(found)
         if counts[positions[label]] > 1
     ]
-    # among OpenAI's names for ImageNet two classes have the same name
+    # among OpenAI's names for ImageNet two names belong to two classes each
     notes += [
         (f"class {text}", "several classes have this name, of which only the first is predicted")
         for text, count in collections.Counter(map(clean, names)).items()
@@ -219,7 +220,7 @@ def _read(shown, paths, skipped):
             f"{shown} holds CIFAR's pickled batches; get the version of CIFAR with .bin files": (
                 (first / "batches.meta").is_file()
             ),
-            f"{shown} stands for {len(paths)} files, of which some are no tars; give tars only": (
+            f"{shown} names {len(paths)} files, and some of them are no tars; give tars only": (
                 len(paths) > 1 and not all(tars)
             ),
         }
@@ -268,9 +269,9 @@ def _named(shown, found, class_names, names_file):
         {
             f"{shown} has labels from {order[0]} to {order[-1]}, but it has names only for 0 to "
             f"{many - 1}": of_file and not fits,
-            f"the labels of {shown} seem to be counted from 1: none of them is 0, and for "
-            f"{len(order)} labels there are {many} class names; count the labels from 0": (
-                fits and not of_file and order[0] > 0 and len(order) < many
+            f"{shown} has labels from 1 on, and {len(order)} of them for {many} class names; if they are "
+            "counted from 1, count them from 0, and else give the names as {label: name}": (
+                fits and not of_file and order[0] == 1 and len(order) < many
             ),
             f"there are {many} class names for the {len(order)} classes of {shown}; give one name "
             f"for each class, in the order of {first} ...": not fits and many != len(order),
@@ -347,8 +348,8 @@ def _divided(pictures, skipped):
     used = [*train, min(test, key=str.lower)] if train and test else []
     tops = {p[0] for p in pictures if len(p) > 2}
     splits = not used and len(tops) > 1 and all(map(part_of.get, tops))
-    parts = f"{' and '.join(sorted(tops))} are named as parts of a data set, not as classes"
-    refuse({f"the folders {parts}; give one of them": splits})
+    parts = f"{' and '.join(sorted(tops))} look like parts of a data set, not like classes"
+    refuse({f"the folders {parts}; give the path of one of these folders": splits})
     for p in sorted(pictures, key=lambda p: (p[:-1], p)):
         name, folders = "/".join(p), p[1:-1] if used else p[:-1]
         part = SPLITS.index(part_of[p[0]]) if p[0] in used else UNMARKED

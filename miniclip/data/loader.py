@@ -55,7 +55,8 @@ def epoch_order(indices, batch_size, seed, epoch, order=shuffled, names=None):
 
 
 def with_unique_names(indices, size, names, rng):
-    """`indices` as (len(indices) // size, size) batches in which no name occurs twice if possible.
+    """Divide `indices` into len(indices) // size batches of `size` pairs, in which no name occurs
+    twice if possible. Returns an array (batches, size).
 
     Two pictures with the same name in a batch are false negatives of each other: the caption of one
     counts as wrong for the picture of the other, although it fits. Pictures with frequent names get
@@ -88,8 +89,8 @@ def with_unique_names(indices, size, names, rng):
 def planned_parts(batch_size, unit, world):
     """The number of parts in which every rank reads its share of a batch.
 
-    It is the smallest number with which no part of the largest share has more than `unit` pairs.
-    But it is at most the number of pairs in the smallest share, so that no part is empty.
+    The shares of the ranks can differ by one pair. The largest share is divided into as few parts as
+    possible, with at most `unit` pairs in each. But the number of parts is at most the number of pairs in the smallest share, so that no part is empty.
     """
     smallest, largest = batch_size // world, -(-batch_size // world)
     return min(-(-largest // unit), smallest)
@@ -227,8 +228,8 @@ def batches(
     unique_names: put pictures that share a name into different batches if possible.
     rank, world: each rank reads a contiguous share of each batch. The sizes of the shares differ by
     at most one pair. Joined in the order of the ranks, the shares are the batch that one process
-    would get. A share comes in parts, whose number is the same on every rank (see planned_parts). A
-    part is empty only if many pictures could not be read, and fewer pairs than parts are left.
+    would get. A share comes in parts, whose number is the same on every rank (see planned_parts). No
+    part is empty, unless so many pictures could not be read that fewer pairs than parts are left.
     draw, crop: functions to use in place of `draw` and `crop` of this module.
 
     Raises UserError when there are no pairs, when a batch has fewer pairs than there are ranks, and

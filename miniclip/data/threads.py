@@ -21,8 +21,9 @@ from miniclip.data.dataset import BadPicture
 def in_threads(work: Callable, items: Sequence, size: int) -> Iterator:
     """Yield work(batch) for batches of `size` items, in the order of the items.
 
-    There are as many threads as torch has. They go on with the next batches even if no result is
-    asked for. Finished results wait in memory, so they should be small. If the work takes more than
+    There are as many threads as torch has. They work through all batches, whether the caller asks
+    for results or not. Results that the caller has not taken yet are kept in memory, so each result
+    should be small. If the work takes more than
     a second, a bar on a terminal shows how many items are done and how long the rest will take.
     """
     batches = [items[start : start + size] for start in range(0, len(items), size)]

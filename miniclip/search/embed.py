@@ -174,8 +174,10 @@ def check_sentences(encoder: Encoder, sentences: list[str]) -> None:
     # zeros from a model that adds up words, and a unit vector from other models
     has_features = encode_texts(encoder.model, encoder.tokenizer, empty).any()
     wrong = {
-        f"has {len(longest):,} characters, so that the array of all {len(sentences):,} sentences would "
-        f"take {size / 2**30:,.1f} GiB; shorten it, or divide the list": [longest]
+        f"has {len(longest):,} characters. In the file each of the {len(sentences):,} sentences takes as "
+        f"much room as the longest, {size / 2**30:,.1f} GiB together; shorten it, or divide the list": [
+            longest
+        ]
         * (size > MOST_BYTES),
         "has the character NUL; leave it out": [s for s in sentences if "\0" in s],
         "has no words that the model knows; leave it out": empty * (not has_features),

@@ -44,7 +44,9 @@ OPTIONS = {
     "text": dict(nargs="?", default="", metavar="TEXT", help="what to look for"),
     **SEARCH,
     "--image": dict(
-        type=path(), metavar="FILE", help="find pictures like this one; TEXT adds to it"
+        type=path(),
+        metavar="FILE",
+        help="find pictures like this one; with TEXT, like both together",
     ),
     "-k": dict(
         type=number(int, low=1, high=100_000),
@@ -144,7 +146,9 @@ def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -
     refuse(
         {
             "the query has no words that the model knows": image is None and not total.any(),
-            "the query adds up to zero": not total.any(),
+            "the features of the text and of the picture add up to zero; change one of them": (
+                not total.any()
+            ),
         }
     )
     return F.normalize(total, dim=0)

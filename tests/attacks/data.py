@@ -332,7 +332,7 @@ REFUSED = {
         "data a.tar --caption-key ''",
     ),
     "folders_for_evaluation_without_one_for_training": (
-        "the folders test and val are named as parts of a data set",
+        "the folders test and val look like parts of a data set",
         "mkdir -p p/test/cat p/test/dog p/val/cat p/val/dog; for d in p/*/*; do cp 0.png $d; done",
         "classes p",
     ),
@@ -354,7 +354,7 @@ REFUSED = {
         "classes l.csv",
     ),
     "labels_that_are_counted_from_1": (
-        "labels of l.csv seem to be counted from 1",
+        "l.csv has labels from 1 on",
         r"printf 'path,label\n0.png,1\n1.png,2\n2.png,2\n' > l.csv",
         "classes l.csv red green blue",
     ),
@@ -408,7 +408,7 @@ REFUSED = {
         "classes p",
     ),
     "a_csv_among_labelled_tars": (
-        "'[{]l.csv,a.tar[}]'|stands for 2 files",
+        "'[{]l.csv,a.tar[}]'|names 2 files",
         "tar cf a.tar 0.png; touch l.csv",
         "classes {l.csv,a.tar}",
     ),

@@ -604,7 +604,7 @@ def a_process_that_was_killed_while_it_wrote(folder):
 
 
 @attack(
-    says='xx" has 200,000 characters, so that the array of all 2,001 sentences would take 1.5 GiB'
+    says='xx" has 200,000 characters. In the file each of the 2,001 sentences .* 1.5 GiB together'
 )
 def a_sentence_that_would_make_an_array_of_strings_large(folder):
     model = tiny_checkpoint("model.pt")

@@ -39,7 +39,8 @@ SHARDS_AT_ONCE = 16  # shuffled together, and open in a process: 160,000 pairs i
 MOST_SHARDS = 1_000_000  # that braces may name
 MOST_BRACES = 8  # in a source: more of them make every name slow to expand
 REMOTE = re.compile(r"[\w+.-]+://")
-HELD_OUT_PAIRS = 5_000  # about the most: a tenth of 12 million pairs would be 1.2 million
+# more pairs than this are not held out of up to 50 million: a tenth of 12 million would be 1.2 million
+HELD_OUT_PAIRS = 5_000
 
 
 class Shards(Pairs):
@@ -106,8 +107,8 @@ class Shards(Pairs):
 
     @functools.cached_property
     def digest(self):
-        """A hash of the whole index and of the names and captions of some pairs: about 1,024, or
-        one for each shard if there are more shards than that."""
+        """A hash of the whole index, and of the names and captions of evenly spaced pairs: from 1,024
+        to 2,047 of them, or as many as there are shards and more if these are more than 1,024."""
         apart = max(1, len(self) // max(1024, len(self.paths)))
         index = hashlib.sha256(self.index).hexdigest()
         return index[:32] + self._digest(range(0, len(self), apart))[:32]
