@@ -82,7 +82,7 @@ def test_own_classes_and_shifts_go_through_every_task(report, pictures, tmp_path
     assert {"shots.png", "shift.png"} <= drawn
     text = (tmp_path / "out/report.md").read_text()
     assert all(f"({name})" in text for name in drawn), "a figure that the report does not show"
-    report(*options, "--classes", tmp_path / "classes.txt", "--task", "zero_shot")
+    report(*options[2:], "--classes", tmp_path / "classes.txt", "--task", "zero_shot")
 
 
 def test_a_task_alone_writes_nothing_of_the_others_and_opens_no_pairs_in_vain(
