@@ -265,6 +265,7 @@ def test_under_torch_compile_the_numbers_are_the_same(dtype):
     assert_within(grads(step, *pairs, 3.0, dtype), grads(definition, *pairs, 3.0), bounds)
 
 
+@pytest.mark.slow
 def test_the_loss_does_not_need_triton():
     code = """
 import sys
@@ -298,6 +299,7 @@ def test_the_five_lines_are_the_mean_of_two_cross_entropies():
     assert contrastive_loss(image, text, math.log(2)).item() == pytest.approx(want, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_another_package_called_kernels_is_named(tmp_path):
     """Where Hugging Face's package `kernels` comes first on the path.
 

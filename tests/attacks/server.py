@@ -139,7 +139,7 @@ def an_upload_that_is_too_large(folder):
         raise AssertionError("it was accepted")
 
 
-@attack(code=0, seconds=30, mb=1000)
+@attack(code=0, seconds=30, mb=1000, slow=True)
 def clients_that_ask_for_large_answers_and_never_read(folder):
     """Two clients for each thread of the server; two answers of 20 MB are more than waitress lets a
     client leave unread by itself, and would keep a thread each."""

@@ -478,7 +478,7 @@ def a_folder_whose_writing_is_killed(folder):
     miniclip.load("hf")
 
 
-@attack(code=0)
+@attack(code=0, slow=True)
 def models_that_could_not_be_read_again(folder):
     model, tokenizer = tiny_release(pytest.MonkeyPatch()), our_checkpoint(tiny(), "c.pt")
     save_openclip(torch.compile(model), "w.pt")
@@ -867,7 +867,7 @@ def finite_weights_whose_features_of_texts_are_not(folder):
     classifier_weights(model, tokenizer, ["cat", "dog"], ["{}"])
 
 
-@attack(says="is not on this machine|pip install huggingface_hub", seconds=20)
+@attack(says="is not on this machine|pip install huggingface_hub", seconds=20, slow=True)
 def a_released_name_for_a_user_without_a_home_folder(folder):
     os.environ.pop("HOME"), os.environ.update(HF_HUB_OFFLINE="1")
     pytest.MonkeyPatch().setattr("pwd.getpwuid", lambda number: {}[number])

@@ -14,6 +14,7 @@ from tests.rounding import tower_error
 pytestmark = pytest.mark.numerics
 
 
+@pytest.mark.slow
 def test_a_round_times_the_functions_in_turn_and_the_warm_up_is_left_out():
     order, clock = [], itertools.count()
     functions = {name: lambda name=name: order.append(name) for name in "ab"}

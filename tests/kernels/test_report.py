@@ -157,6 +157,7 @@ def test_an_ordinary_tile_takes_the_shortest_way_after_its_last_product():
     assert epilogue(listing(back)) == {"instructions": 6, "exp2": 1, "shuffles": 0}
 
 
+@pytest.mark.slow
 def test_instructions_are_counted_and_a_kernel_is_compiled_once_whatever_the_batch():
     """Sums on an H100: each of 256 threads has 128 elements of the tile of 256 x 128 in 4 rows. A row's
     sum takes two shuffles of four threads, and a column's none.
