@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from miniclip.bpe.cleaning import clean
 from miniclip.common import UserError, checked, refuse
 from miniclip.data import transforms
 from miniclip.data.threads import in_threads, read_all
@@ -167,10 +168,12 @@ def classifier_weights(model, tokenizer, names: Iterable, templates: Iterable) -
     """
     names, templates = list(names), list(templates)
     strings = bool(names) and all(isinstance(name, str) for name in names)
+    empty = strings and not all(map(clean, names))
     wrong = [t for t in templates if not isinstance(t, str) or t.count("{}") != 1]
     refuse(
         {
             "names must be a non-empty list of class names": not strings,
+            "a class name is empty; leave it out, or give the name": empty,
             'templates must be a non-empty list such as ["a photo of a {}."]': not templates,
             f"a template must hold {{}} once, where the name goes: {wrong}": wrong,
         }

@@ -203,7 +203,10 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
     @app.route("/search", methods=["GET", "POST"])
     def search():
         asked = flask.request.args
-        k = min(max(asked.get("k", 24, type=int), 1), MAX_ANSWERS)
+        wanted_k = asked.get("k", "24")
+        is_number = re.fullmatch("[0-9]{1,3}", wanted_k) and 1 <= int(wanted_k) <= MAX_ANSWERS
+        refuse({f"k must be a whole number from 1 to {MAX_ANSWERS}": not is_number})
+        k = int(wanted_k)
         own, image = chosen(asked.get("like"))
         wanted = query(encoder, asked.get("text", ""), image)
         cosines, rows = nearest(g.index.features, wanted, k + 1)

@@ -202,6 +202,9 @@ def _from_openclip(path):
     with refusing(f"{path} describes no model that miniclip has"):
         whole = read_json(path)
         model = whole.get("model_cfg", whole)
+        parts = model, *(model.get(tower) for tower in TOWERS if isinstance(model, dict))
+        sentence = "model_cfg, vision_cfg and text_cfg must be objects of names and values"
+        refuse({sentence: not all(isinstance(part, dict) for part in parts)})
         refuse(
             {
                 f"miniclip has no {key} = {value!r} in {tower}": (

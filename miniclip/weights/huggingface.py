@@ -320,6 +320,11 @@ def _tower(whole, key, defaults):
     inner, width = config["intermediate_size"], config["hidden_size"]
     refuse(
         {
+            f"the sizes in {key} must be whole numbers, not {inner!r} and {width!r}": (
+                {type(inner), type(width)} != {int}
+            )
+        }
+        | {
             f"{name} is {config[name]!r} in {key}; miniclip has {default}": config[name] != default
             for name, default in FIXED.items()
         }

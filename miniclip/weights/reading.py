@@ -210,8 +210,10 @@ def _read_shards(index):
                 )
             }
         )
-        shards = {name: read(index.parent / name)["content"] for name in names}
-        return {tensor: shards[home][tensor] for tensor, home in homes.items()}
+    shards = {name: read(index.parent / name)["content"] for name in names}
+    lacking = [tensor for tensor, home in homes.items() if tensor not in shards[home]][:1]
+    refuse({f"{index} names a file for {name} that does not hold it": True for name in lacking})
+    return {tensor: shards[home][tensor] for tensor, home in homes.items()}
 
 
 def by_miniclip(path: Path) -> dict:

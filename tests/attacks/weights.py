@@ -555,6 +555,12 @@ def load_folder_with(name, change):
     miniclip.load("hf")
 
 
+@attack(says="model_cfg, vision_cfg and text_cfg must be objects")
+def a_config_that_was_written_by_half(folder):
+    config = dict(model_cfg=openclip_config(tiny().config) | {"text_cfg": None})
+    beside("open_clip_config.json", config, **tiny().state_dict())
+
+
 @attack(says="quick_gelu is neither true nor false")
 def an_activation_that_is_a_text(folder):
     config = dict(model_cfg=openclip_config(tiny().config) | {"quick_gelu": "false"})
@@ -771,7 +777,11 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
     "bytes_as_a_text": (lambda: Tokenizer([])(b"cup"), "texts must be of type .*, not bytes"),
     "a_name_without_words": (
         lambda: classifier_weights(*miniclip.load("web")[:2], ["\1", "cup"], ["{}"]),
-        "a name has no words",
+        "a class name is empty",
+    ),
+    "a_cell_without_a_name": (
+        lambda: classifier_weights(tiny(), Tokenizer([]), ["cup", " "], ["a {}"]),
+        "a class name is empty",
     ),
     "patches_of_one_pixel": (
         lambda: create_model("vit_mini", image_size=4096, vision_patch=1),

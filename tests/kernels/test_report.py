@@ -158,6 +158,13 @@ def test_an_ordinary_tile_takes_the_shortest_way_after_its_last_product():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("d", [16, 64])
+def test_the_kernels_for_narrow_features_compile_for_hopper(d):
+    done = run("-m", "kernels.report", *f"--arch 90 --dtype fp16 --sizes 512 --dim {d}".split())
+    assert done.returncode == 0 and " 0 broken bars" in done.stdout, done.stderr[-500:]
+
+
+@pytest.mark.slow
 def test_instructions_are_counted_and_a_kernel_is_compiled_once_whatever_the_batch():
     """Sums on an H100: each of 256 threads has 128 elements of the tile of 256 x 128 in 4 rows. A row's
     sum takes two shuffles of four threads, and a column's none.

@@ -152,7 +152,10 @@ def test_a_query_is_of_32_bits_and_read_only_features_are_searched_silently(enco
         ("side must be at least 1, not 0", lambda _: find.thumbnail("a.png", 0)),
         ("path must be of type str or Path, not None", lambda _: find.draw([], None)),
         ("there are no pictures to draw", lambda _: find.draw([], "a.png")),
-        ("the text and of the picture add up to zero", lambda e: find.query(e, image=torch.zeros(128))),
+        (
+            "the text and of the picture add up to zero",
+            lambda e: find.query(e, image=torch.zeros(128)),
+        ),
         ("the query has no words", lambda _: find.query(open_encoder("web"), "\ufeff")),
     ],
 )

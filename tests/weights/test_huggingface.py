@@ -222,6 +222,7 @@ CONFIGS = {
         "6144, not 4 times 1408",
     ),
     "mixed": (dict(text_config=dict(hidden_act="gelu")), "'gelu' and 'quick_gelu'"),
+    "a text": (dict(vision_config=dict(hidden_size="64")), "must be whole numbers, not"),
     "relu": (
         dict(text_config=dict(hidden_act="relu"), vision_config=dict(hidden_act="relu")),
         "'relu'",
@@ -276,7 +277,6 @@ def test_a_damaged_index_is_refused_in_one_sentence(small, folder):
     save_file(small.state_dict(), folder / home)
     torch.save([1], folder / "list.bin")
     strange = (
-        "list.bin",
         "../model.safetensors",
         "/etc/passwd",
         index.name,
@@ -287,7 +287,8 @@ def test_a_damaged_index_is_refused_in_one_sentence(small, folder):
     )
     for home_of_logit, *words in (
         ("model-00002-of-00002.safetensors", "no weights file", "00002-of-00002"),
-        (home, "it lacks 'logit'"),
+        (home, "names a file for logit that does not hold it"),
+        ("list.bin", "names a file for logit that does not hold it"),
         *((elsewhere, "is no index of weights") for elsewhere in strange),
     ):
         homes = dict.fromkeys(small.state_dict(), home) | {"logit": home_of_logit}
