@@ -11,11 +11,11 @@
 
 The command prints the tables, and writes report.md, its figures and results.json into one folder.
 For the checkpoint of a run, this is the folder of the checkpoint; for other weights, it is a folder
-in runs/ that is named after --checkpoint. A report on other pairs (--data) goes into the subfolder eval_PAIRS, and a report on
-averages into the subfolder averages. --out names another folder. --search prints what it finds, and
-the only file that it writes into the folder is search.png; --save writes only weights.
-results.json keeps the sections of earlier commands about the same weights and pairs. Its entry
-"commands" says which command wrote each section.
+in runs/ that is named after --checkpoint. A report on other pairs (--data) goes into the subfolder
+eval_PAIRS, and a report on averages into the subfolder averages. --out names another folder.
+--search prints what it finds, and the only file that it writes into the folder is search.png;
+--save writes only weights. results.json keeps the sections of earlier commands about the same
+weights and pairs. Its entry "commands" says which command wrote each section.
 All intervals are 95 % confidence intervals. They are computed by Wilson's formula
 (miniclip/evaluation/confidence.py), unless a section says otherwise.
 """
@@ -176,14 +176,18 @@ OPTIONS = {
 }
 
 
-def check(args):
-    """Refuse options that exclude each other, or that need another option."""
-    average, search = bool(args.before), args.search is not None
-    given = [
+def given_flags(args):
+    """The options whose value is not their default, for example ["--checkpoint", "--seeds"]."""
+    return [
         flag
         for flag, how in OPTIONS.items()
         if vars(args)[flag.lstrip("-").replace("-", "_")] not in (None, False, how.get("default"))
     ]
+
+
+def check(args):
+    """Refuse options that exclude each other, or that need another option."""
+    average, search, given = bool(args.before), args.search is not None, given_flags(args)
     needless = (  # (a mode, whether this command uses it, the options that have no place in it)
         ("--search", search, ["--classes", "--templates", "--shift", "--seeds"]),
         ("a second --checkpoint", average, ["--task", "--shift", "--search", "--seeds", "-k"]),
@@ -289,8 +293,8 @@ def write_sections(context, tasks=None, given=()):
             found = contents[task].write(context)
         except UserError as error:  # this section lacks something; go on with the others
             context.report.say(f"Left out: {error}.")
-        # the scores on a held-out split go to the top level of results.json, under its name, because
-        # train.py writes them there as well
+        # the scores on a held-out split go to the top level of results.json, under its name,
+        # because train.py writes them there as well
         results |= {split: found.pop(split) for split in context.pairs.splits if split in found}
         results[task] = found | {"seconds": round(time.monotonic() - began, 1)}
     return results
@@ -366,10 +370,7 @@ def main(argv=None):
         seeds=args.seeds,
         start=start,
     )
-    given = [
-        f for f, how in OPTIONS.items() if vars(args).get(f[2:]) not in (None, how.get("default"))
-    ]
-    results = write_sections(context, args.task, [flag for flag in given if flag in USED_BY])
+    results = write_sections(context, args.task, [f for f in given_flags(args) if f in USED_BY])
     skipped = features.unread(pairs) + (sorted(labelled.skipped) if labelled else [])
     if skipped:
         report.say(report_skipped(skipped))

@@ -202,8 +202,9 @@ def main(argv=None):
     # With several ranks, `member` connects them, an error inside `together` stops all of them, and
     # `from_rank0` sends them a result of rank 0. With one rank, these helpers send nothing.
     with process_group.member(config.device) as device, checkpoint.alone(config.out):
-        # 1. Prepare what is trained. Somebody may have edited the checkpoint of a resumed run by hand.
-        # So inside a `with resuming` block an unexpected error becomes a sentence about that file.
+        # 1. Prepare what is trained. Somebody may have edited the checkpoint of a resumed run by
+        # hand. So inside a `with resuming` block an unexpected error becomes a sentence about that
+        # file.
         if config.threads:
             torch.set_num_threads(config.threads)
         saved, start = starting_point(config)

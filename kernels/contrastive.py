@@ -58,8 +58,8 @@ def forward(image, text, logit_scale, ops, collectives, dtype, chunk):
     z_rows, z_columns = ops.sums(rows, columns, scale_log2, shift, offset, chunk)
     z_columns = collectives.total(z_columns)
 
-    # a row's rescued sum is complete, because this rank has all columns; a column's is only over
-    # this rank's rows, so it is merged with those of the other ranks
+    # A row's rescued sum is complete, because this rank has all columns. A column's rescued sum
+    # covers the rows of this rank only, so it is merged with the sums of the other ranks
     flags = needs_rescue(torch.cat([z_rows, z_columns]), floor).split([len(rows), n])
     online_rows = ops.online_sums(rows, columns, scale_log2, flags[0], offset, chunk)
     online_columns = ops.online_sums(columns, rows, scale_log2, flags[1], -offset, chunk)

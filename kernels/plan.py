@@ -162,8 +162,8 @@ def plan(
 def by_kernel(launches: list[dict]) -> dict[str, dict]:
     """The launches grouped by kernel: {kernel: dict}.
 
-    A kernel's dict is that of its first launch, with "launches" (their number) and with the bytes,
-    the seconds and the fill of all its launches together.
+    A kernel's dict starts as the dict of its first launch. It gets "launches", the number of the
+    kernel's launches, and the bytes, the seconds and the fill of all these launches together.
     """
     groups, together = {}, {}
     for launch in launches:

@@ -136,7 +136,7 @@ def command(prog: str, what: str = "", options: dict[str, dict] | None = None) -
             except OSError as error:
                 if error.strerror is None:
                     raise
-                # these come without a file's name: the first from os.getcwd, the second from printing
+                # an error of os.getcwd or of printing comes without a file's name
                 gone = {errno.ENOENT: "this folder", errno.ENOSPC: "the output"}.get(error.errno)
                 sentence = ": ".join(filter(None, (error.filename or gone, error.strerror)))
                 code = code or 2  # main may have ended with its own code before the flush failed
@@ -351,9 +351,8 @@ def replacing(path: str | Path) -> Iterator:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        with contextlib.suppress(
-            OSError
-        ):  # a new file has no mode to keep, and some disks have none
+        # a new file has no mode to keep, and some disks have none
+        with contextlib.suppress(OSError):
             shutil.copymode(path, temporary)
         os.replace(temporary, path)
     except OSError as error:
@@ -363,10 +362,28 @@ def replacing(path: str | Path) -> Iterator:
         raise error.__context__ if isinstance(error.__context__, OSError) else error
     finally:
         temporary.unlink(missing_ok=True)
-    with contextlib.suppress(OSError), contextlib.ExitStack() as opened:
+    with contextlib.suppress(OSError):
         folder = os.open(path.parent, os.O_RDONLY)  # Windows cannot open a folder
-        opened.callback(os.close, folder)
-        os.fsync(folder)  # forces the new name to the disk, where the disk can
+        try:
+            os.fsync(folder)  # forces the new name to the disk, where the disk can
+        finally:
+            os.close(folder)
+
+
+@contextlib.contextmanager
+def replacing_all(contents: dict[Path, Callable[[], bytes]]) -> Iterator[None]:
+    """`with replacing_all({path: a function that returns the bytes}):` writes all files to the
+    disk. After the block each replaces its path, as with `replacing`, in the order of the dict.
+
+    If one of the files cannot be written, or the block raises an exception, no path is replaced.
+    """
+    with contextlib.ExitStack() as files:
+        for path, content in reversed(contents.items()):  # ExitStack leaves the last one first
+            file = files.enter_context(replacing(path))
+            file.write(content())
+            file.flush()
+            os.fsync(file.fileno())
+        yield
 
 
 def _target(path):

@@ -18,6 +18,7 @@ from miniclip.common import (
     command,
     number,
     pick_device,
+    replacing_all,
     write_json,
 )
 from miniclip.data import __main__ as data
@@ -156,3 +157,17 @@ def test_only_old_temporary_files_are_removed(tmp_path):
     os.utime(mine, (0, 0))
     write_json(tmp_path / "results.json", {})
     assert young.exists() and mine.exists() and not old.exists()
+
+
+def test_files_that_belong_together_are_replaced_in_their_order_or_not_at_all(
+    tmp_path, monkeypatch
+):
+    paths, replaced, replace = [tmp_path / name for name in "abc"], [], os.replace
+    monkeypatch.setattr(os, "replace", lambda new, old: replaced.append(old) or replace(new, old))
+    with replacing_all({path: path.name.encode for path in paths}):
+        assert not replaced
+    assert replaced == paths and [path.read_text() for path in paths] == [*"abc"]
+    broken = {paths[0]: lambda: b"new", paths[1]: lambda: 1 / 0}
+    with pytest.raises(ZeroDivisionError), replacing_all(broken):
+        pass
+    assert sorted(tmp_path.iterdir()) == paths and paths[0].read_text() == "a"

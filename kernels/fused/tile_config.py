@@ -14,8 +14,8 @@ def uses_tma(arch: int, dtype_bytes: int, d: int) -> bool:
 
 def warps_can_differ(arch: int, dtype_bytes: int, d: int) -> bool:
     """Whether the kernels of signatures.HOPPER can run. In their loops warps have different work,
-    which the compiler can do for Hopper's tensor cores if there are descriptors, and if the loop over
-    d has more than one step (Triton 3.9 fails to compile it at 64 and below)."""
+    which the compiler can do for Hopper's tensor cores if there are descriptors. Triton 3.9 fails to
+    compile them for d of 64 and below, where the loop over d has one step."""
     return arch // 10 == 9 and uses_tma(arch, dtype_bytes, d) and d > 64
 
 

@@ -13,9 +13,9 @@ ANSWER = "miniclip.model.vit:embed_patches"
 def embed_patches(images, weight):
     """Cut pictures into squares and project each: (N, C, H, W), (D, C, P, P) -> (N, patches, D).
 
-    There are (H/P)(W/P) patches, row by row. H and W must be multiples of P. The result is that of
-    a convolution with stride P. Here it is a matrix product: the C P^2 numbers of each patch times
-    one (C P^2, D) matrix.
+    There are (H/P)(W/P) patches, row by row. H and W must be multiples of P. A convolution with
+    stride P would give the same result. Here it is a matrix product: the C P^2 numbers of each
+    patch times one (C P^2, D) matrix.
     """
     raise NotImplementedError  # about 3 lines
 

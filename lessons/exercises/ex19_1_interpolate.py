@@ -20,9 +20,10 @@ def interpolate(start, tuned, alpha):
     start, tuned: state dicts with the same names and shapes. They are not changed. alpha: 0 gives
     exactly start, and 1 exactly tuned.
 
-    A number that is the same in start and in tuned, as all numbers of a frozen tower are, is exactly
-    this number in the average too, for any alpha. Whole numbers, which count batches, are not averaged: they are those of start if alpha is
-    below 0.5, and those of tuned otherwise. Raises UserError if alpha is not from 0 to 1.
+    A number that is the same in start and in tuned, as all numbers of a frozen tower are, is
+    exactly this number in the average too, for any alpha. Whole numbers, which count batches, are
+    not averaged: if alpha is below 0.5 they are taken from start, and otherwise from tuned. Raises
+    UserError if alpha is not from 0 to 1.
     """
     raise NotImplementedError  # about 6 lines
 

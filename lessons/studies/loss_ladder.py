@@ -4,8 +4,9 @@
 
 The script measures, and writes loss_ladder.json beside this file. Lessons 06, 08 and 09 show its
 "rows", which are whole losses. Each loss is measured in a process of its own. Its memory is the
-peak of the resident memory above that of the inputs. Its time is the least processor time of ROUNDS
-x REPEATS runs. The least is taken because other programs may slow a run, but never make it faster.
+peak of the resident memory, minus the memory of the inputs. It runs ROUNDS x REPEATS times, and its
+time is the processor time of the fastest run, because other programs may slow a run, but never make
+it faster.
 
 Lesson 07 shows "sums", the sums of the exponentials of similarities over rows and over columns.
 They are computed in plain torch, by torch.compile, and by kernels/reference.py, which take turns
@@ -37,7 +38,7 @@ SCALE_LOG2, SHIFT = torch.tensor(20.0), torch.tensor(0.0)
 
 
 def online_loss(image, text, logit_scale, rows=512):
-    """`clip_loss` with a running maximum, `rows` rows of the matrix at a time, and with autograd."""
+    """`clip_loss` with a running maximum, `rows` rows of the matrix at a time, with autograd."""
     x, y = (torch.nn.functional.normalize(t, dim=1) for t in (image, text))
     highest, z, lse = torch.full((len(y),), LOWEST), torch.zeros(len(y)), 0.0
     for part in x.split(rows):

@@ -245,7 +245,7 @@ def trained(given, folder, pairs):
 
 
 def groups(model, rate, weight_decay):
-    """AdamW's groups: first the picture tower's, whose rate is 1, then those of all other weights."""
+    """AdamW's groups: first the weights of the picture tower, with the rate 1, then all others."""
     others = nn.ParameterList(
         p for name, p in model.named_parameters() if not name.startswith("visual.")
     )

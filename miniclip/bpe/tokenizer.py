@@ -10,7 +10,7 @@ An entry is kept as its bytes, and the end of a word as the byte FF, which UTF-8
 merges.segment is the readable encoder. tiktoken encodes faster, and `_tiktoken` says why its ids
 are equal.
 
-The ids also equal those of open_clip's tokenizer, with one exception. If a caption contains
+open_clip's tokenizer gives the same ids, with one exception. If a caption contains
 "<start_of_text>" or "<end_of_text>", in any case or with a long s, open_clip reads it as its start
 or end token, or as one word. Here it is text like any other.
 Left out: dropout of merges, and vocabularies that split text into other words than CLIP's.

@@ -16,7 +16,15 @@ from pathlib import Path
 import numpy as np
 
 from miniclip.common import UserError, checked, path, refuse
-from miniclip.data.dataset import BadPicture, Joined, Pairs, keep_pairs, printable, report_skipped
+from miniclip.data.dataset import (
+    BadPicture,
+    Joined,
+    Pairs,
+    keep_pairs,
+    must_exist,
+    printable,
+    report_skipped,
+)
 from miniclip.data.emoji.emoji import Emoji
 from miniclip.data.files import open_csv, open_folder
 from miniclip.data.icons.icons import Icons
@@ -79,13 +87,18 @@ def open_pairs(
         icons=icons,
     )
     given = {name: value for name, value in options.items() if value is not None}
-    if isinstance(source, (str, os.PathLike)):
-        source = os.path.expanduser(os.fspath(source))
+    source = _expanded(source)
     opener, takes, shown = _opener(source)
     for name in sorted(given.keys() - takes):
         kinds = SOURCE_OPTIONS[name].partition(":")[0]
         raise UserError(f"--{name.replace('_', '-')} is for {kinds}, not for {shown}")
     return opener(source, **given)
+
+
+def _expanded(source):
+    """A path as a str, with ~ expanded; any other source as it is."""
+    is_path = isinstance(source, (str, os.PathLike))
+    return os.path.expanduser(os.fspath(source)) if is_path else source
 
 
 def _opener(source):
@@ -103,16 +116,7 @@ def _opener(source):
         return open_shards, {"caption_key", "cache_dir"}, shown
     if os.path.isdir(source):
         return open_folder, set(), shown
-    refuse(
-        {
-            f"{shown} is a pipe or a device; save its content as a file": (
-                os.path.exists(source) and not os.path.isfile(source)
-            ),
-            f"{shown} not found; expected a csv file, a folder or .tar shards": (
-                not os.path.isfile(source)
-            ),
-        }
-    )
+    must_exist(source, "a csv file, a folder or .tar shards")
     if source.lower().endswith(SUFFIXES):
         return open_file, COLUMNS, shown
     return open_csv, COLUMNS | {"columns"}, shown
@@ -124,11 +128,11 @@ def open_divided(source=None, kept=None, val_data=None, **options) -> Pairs:
     kept: which pairs to train on, see keep_pairs.
     val_data: None leaves the splits of the source as they are. If it names another source, all
     pairs of that other source are held out, as the split "val". If it is the word "none", there is
-    no split "val". If val_data is given, as another source or as
-    "none", two things change for `source`: the pairs that the hash holds out are trained on too, and
-    the rows that its column `split` marks as "val" are not used.
+    no split "val". If val_data is given, as another source or as "none", two things change for
+    `source`: the pairs that the hash holds out are trained on too, and the rows that its column
+    `split` marks as "val" are not used.
     """
-    val_data = os.fspath(val_data) if isinstance(val_data, os.PathLike) else val_data
+    val_data = _expanded(val_data)
     built_in = source in (None, *BUILT_IN)
     same = val_data and not built_in and os.path.realpath(str(source)) == os.path.realpath(val_data)
     refuse(

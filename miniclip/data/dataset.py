@@ -43,6 +43,19 @@ def file_size(path) -> int:
     return size
 
 
+def must_exist(path, expected: str) -> None:
+    """Raise UserError unless there is a file or a folder at `path`. expected: what it should be."""
+    shown, is_usable = printable(path), os.path.isdir(path) or os.path.isfile(path)
+    refuse(
+        {
+            f"{shown} is a pipe or a device; save its content as a file": (
+                os.path.exists(path) and not is_usable
+            ),
+            f"{shown} not found; expected {expected}": not is_usable,
+        }
+    )
+
+
 def fingerprint(path) -> list:
     """Values that differ after a file was changed or replaced: its path, size, times and inode
     number. If the file cannot be looked at, the list holds only its path."""

@@ -416,8 +416,8 @@ def read_lines(path, what: str, numbered: bool = False) -> list[str]:
     """The lines of a text file that are not blank, stripped: list of str.
 
     what: what messages call the content. numbered: whether the number of a line means something, so
-    that a blank line between others is refused. Raises UserError when there is no such line, or when
-    the file cannot be read.
+    that a blank line between others is refused. Raises UserError when there is no such line, or
+    when the file cannot be read.
     """
     lines = [line.strip() for line in re.split("\r\n|[\r\n]", read_text(path).rstrip())]
     blank = [*lines, ""].index("")

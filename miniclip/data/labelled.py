@@ -31,7 +31,15 @@ import numpy as np
 from miniclip.bpe.cleaning import clean
 from miniclip.common import checked, refuse
 from miniclip.data import image_io
-from miniclip.data.dataset import BadPicture, Pairs, fingerprint, one_line, printable, text_hash
+from miniclip.data.dataset import (
+    BadPicture,
+    Pairs,
+    fingerprint,
+    must_exist,
+    one_line,
+    printable,
+    text_hash,
+)
 from miniclip.data.files import (
     PICTURE_COLUMNS,
     SPLITS,
@@ -150,8 +158,8 @@ def open_labelled(source: str | Path | Iterable, class_names=None) -> Labelled:
     class_names: the names that a model is given instead of the labels. It can be a dict {label:
     name}, which may also hold labels that no picture has. Or it is a list: if the labels are whole
     numbers and there are enough names, name k belongs to label k; otherwise the list has one name
-    per label, in the order of the sorted labels, where numbers are sorted by value. None: the names come with the pictures, or else
-    are the labels themselves.
+    per label, in the order of the sorted labels, where numbers are sorted by value. None: the names
+    come with the pictures, or else are the labels themselves.
 
     Raises UserError, or OSError when a tar or a folder cannot be read.
     """
@@ -287,15 +295,7 @@ def _paths(source):
     Raises UserError for a path that is missing, or that is a pipe or a device."""
     paths = [source] if os.path.exists(source) else expand(os.fspath(source))
     for path in paths or [source]:
-        shown, is_usable = printable(path), os.path.isdir(path) or os.path.isfile(path)
-        refuse(
-            {
-                f"{shown} is a pipe or a device; save its content as a file": (
-                    os.path.exists(path) and not is_usable
-                ),
-                f"{shown} not found; expected a folder, a csv file or a .tar": not is_usable,
-            }
-        )
+        must_exist(path, "a folder, a csv file or a .tar")
     return paths
 
 

@@ -89,8 +89,9 @@ def with_unique_names(indices, size, names, rng):
 def planned_parts(batch_size, unit, world):
     """The number of parts in which every rank reads its share of a batch.
 
-    The shares of the ranks can differ by one pair. The largest share is divided into as few parts as
-    possible, with at most `unit` pairs in each. But the number of parts is at most the number of pairs in the smallest share, so that no part is empty.
+    The shares of the ranks can differ by one pair. The largest share is divided into as few parts
+    as possible, with at most `unit` pairs in each. But the number of parts is at most the number of
+    pairs in the smallest share, so that no part is empty.
     """
     smallest, largest = batch_size // world, -(-batch_size // world)
     return min(-(-largest // unit), smallest)
@@ -228,22 +229,24 @@ def batches(
     unique_names: put pictures that share a name into different batches if possible.
     rank, world: each rank reads a contiguous share of each batch. The sizes of the shares differ by
     at most one pair. Joined in the order of the ranks, the shares are the batch that one process
-    would get. A share comes in parts, whose number is the same on every rank (see planned_parts). No
-    part is empty, unless so many pictures could not be read that fewer pairs than parts are left.
+    would get. A share comes in parts, whose number is the same on every rank (see planned_parts).
+    No part is empty, unless so many pictures could not be read that fewer pairs than parts are
+    left.
     draw, crop: functions to use in place of `draw` and `crop` of this module.
 
     Raises UserError when there are no pairs, when a batch has fewer pairs than there are ranks, and
     when an argument is out of its range. Raises RuntimeError when a worker dies.
     """
     low, high = (1, 1) if scale is None else scale if len(scale) == 2 else (0, 0)
-    numbers = np.asarray(indices)
-    are_pairs = numbers.dtype.kind in "iu" and numbers.size
+    indices = np.asarray(indices)
+    batch_size = min(batch_size, indices.size)
+    are_pairs = indices.dtype.kind in "iu" and indices.size
     least = min(batch_size, image_size, world, 1 if micro_batch is None else micro_batch)
     refuse(
         {
-            "there are no pairs to make batches from": not numbers.size,
+            "there are no pairs to make batches from": not indices.size,
             f"indices must be numbers of pairs, from 0 to {len(pairs) - 1}": not (
-                are_pairs and 0 <= numbers.min() and numbers.max() < len(pairs)
+                are_pairs and 0 <= indices.min() and indices.max() < len(pairs)
             ),
             f"scale must be (low, high) with 0 < low <= high <= 1, or None, not {scale}": not (
                 0 < low <= high <= 1
@@ -251,11 +254,6 @@ def batches(
             "seed, start and workers must be at least 0": min(seed, start, workers) < 0,
             "batch_size, image_size, micro_batch and world must be at least 1": least < 1,
             f"rank must be from 0 to {world - 1}, not {rank}": not 0 <= rank < world,
-        }
-    )
-    batch_size = min(batch_size, len(indices))
-    refuse(
-        {
             f"a batch of {batch_size} pairs cannot be shared by {world} processes; each needs at "
             "least one pair": batch_size < world,
         }

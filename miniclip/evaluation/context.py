@@ -49,8 +49,9 @@ SHOTS = (1, 2, 4, 8, 16)
 def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs, bool]:
     """Open the pairs of the report: (pairs, whether the model was trained on them).
 
-    data: the source of the pairs. None: if the weights are a checkpoint of train.py, the source that
-    it was trained on; for weights from elsewhere, the embedded emoji. content: what the checkpoint holds.
+    data: the source of the pairs. None: if the weights are a checkpoint of train.py, the source
+    that it was trained on; for weights from elsewhere, the embedded emoji. content: what the
+    checkpoint holds.
     options: the SOURCE_OPTIONS; an option that is None takes the value that was used in training,
     if the model was trained on this source.
     """

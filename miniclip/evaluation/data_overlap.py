@@ -26,10 +26,10 @@ def all_minus_clean(right, overlapping, confidence: float = 0.95) -> dict:
     'all_minus_clean' is what the overlapping pictures add to the score: their share of all
     pictures, times the difference between the accuracy on them and the accuracy on the clean ones.
     'interval' is computed in the same way, from a Clopper-Pearson interval of each accuracy. Its
-    lower end uses the lower end of the accuracy on the overlapping pictures and the upper end of the
-    accuracy on the clean ones. For its upper end it is the reverse. Each Clopper-Pearson interval
-    misses the true accuracy with a probability of at most (1 - confidence) / 2. So the probability that 'interval' covers the
-    truth is at least `confidence`.
+    lower end uses the lower end of the accuracy on the overlapping pictures and the upper end of
+    the accuracy on the clean ones. For its upper end it is the reverse. Each Clopper-Pearson
+    interval misses the true accuracy with a probability of at most (1 - confidence) / 2. So the
+    probability that 'interval' covers the truth is at least `confidence`.
     'p_value' is one-sided. It is the probability of the score on the overlapping pictures, or of a
     better score, if the true accuracy on them were the accuracy on the clean pictures.
     All three are None if no picture overlaps or if no picture is clean.

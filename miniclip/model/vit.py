@@ -21,9 +21,9 @@ from miniclip.model.transformer import Transformer
 def embed_patches(images, weight):
     """Cut pictures into squares and project each: (N, C, H, W), (D, C, P, P) -> (N, patches, D).
 
-    There are (H/P)(W/P) patches, row by row. H and W must be multiples of P. The result is that of
-    a convolution with stride P. Here it is a matrix product: the C P^2 numbers of each patch times
-    one (C P^2, D) matrix.
+    There are (H/P)(W/P) patches, row by row. H and W must be multiples of P. A convolution with
+    stride P would give the same result. Here it is a matrix product: the C P^2 numbers of each
+    patch times one (C P^2, D) matrix.
     """
     patch = weight.shape[-1]
     x = rearrange(images, "n c (h p) (w q) -> n (h w) (c p q)", p=patch, q=patch)

@@ -194,8 +194,9 @@ def database_in(place: Path, write: bool = False):
     """
     place = followed(place)
     _check_files(place)
-    if write and os.path.isfile(place / OLD) and not os.path.exists(place / FILE):
-        _read_npz(place / OLD)  # if it is refused, SQLite must not have made a file
+    is_first = write and os.path.isfile(place / OLD) and not os.path.exists(place / FILE)
+    # before SQLite makes a file, because none must be left beside an index.npz that is refused
+    old = _read_npz(place / OLD) if is_first else None
     address = Path(os.path.abspath(place / FILE)).as_uri() + "?mode=" + ("rwc" if write else "ro")
     try:
         with contextlib.closing(
@@ -226,7 +227,7 @@ def database_in(place: Path, write: bool = False):
                 for statement in (*SCHEMA, *(f"PRAGMA {x} = {y}" for x, y in MARKS.items())):
                     database.execute(statement)
                 if os.path.isfile(place / OLD):
-                    index, stamps = _read_npz(place / OLD)
+                    index, stamps = old or _read_npz(place / OLD)
                     index.save(database, place, stamps)
                     (place / OLD).unlink()
             yield database

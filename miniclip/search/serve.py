@@ -83,8 +83,8 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
     decoding = threading.Lock()  # one at a time: a picture may take 1 GB until it is small
     classifying = threading.Lock()  # one at a time: a thousand sentences may take as much
     reading = threading.Lock()  # held by the request that reads a new index
-    # The index, and the number of its first picture. When the index is read again, or the command is
-    # started again, pictures get new numbers. So a number that a browser has kept never means
+    # The index, and the number of its first picture. When the index is read again, or the command
+    # is started again, pictures get new numbers. So a number that a browser has kept never means
     # another picture.
     current = index, secrets.randbelow(10**11)
     # Another site can make its own name lead to this machine (DNS rebinding). So the only names
@@ -122,8 +122,6 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         if number:
             row = row_of(number)
             return row, torch.from_numpy(g.index.features[row]).float()
-        sent_nothing = not upload and flask.request.method == "POST"
-        refuse({"the file is empty": sent_nothing and flask.request.path == "/search"})
         if not upload:
             return None, None
         with decoding:
@@ -208,6 +206,7 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         refuse({f"k must be a whole number from 1 to {MAX_ANSWERS}": not is_number})
         k = int(wanted_k)
         own, image = chosen(asked.get("like"))
+        refuse({"the file is empty": flask.request.method == "POST" and image is None})
         wanted = query(encoder, asked.get("text", ""), image)
         cosines, rows = nearest(g.index.features, wanted, k + 1)
         found = [(row, c) for row, c in zip(rows.tolist(), cosines.tolist()) if row != own][:k]

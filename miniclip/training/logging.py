@@ -122,7 +122,8 @@ class RunLog:
     def record(self, line):
         """Append a line to log.jsonl, and send its numbers to the program that --log names, if any.
 
-        line: a dict {name: number} with the key "step". Raises OSError if the file cannot be written.
+        line: a dict {name: number} with the key "step". Raises OSError if the file cannot be
+        written.
         """
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")

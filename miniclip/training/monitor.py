@@ -34,8 +34,9 @@ class Monitor:
         self.batch_size = min(config.batch_size, train_pairs)
         self.steps_per_epoch = train_pairs // self.batch_size
         # rounded, because 1.1 * 50 is 55.000000000000007
-        in_epochs = round((config.epochs or math.inf) * self.steps_per_epoch, 6)
-        self.steps = config.steps or (max(1, math.ceil(in_epochs)) if config.epochs else math.inf)
+        exact = round((config.epochs or 0) * self.steps_per_epoch, 6)
+        in_epochs = max(1, math.ceil(exact)) if config.epochs else math.inf
+        self.steps = config.steps or in_epochs
         self.budget_s = config.minutes * 60 if config.minutes else math.inf
         self.fewest = 1  # pairs that a rank needs for a step: one for each micro-batch
         if config.micro_batch and world > 1:

@@ -6,14 +6,13 @@ tokenizer. N may be any number. The features are not normalized. With huggingfac
 for transformers. With open_clip, it is a file for open_clip (docs/weights.md).
 """
 
-import contextlib
 import copy
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 
-from miniclip.common import check_new, checked, command, path, refuse, replacing
+from miniclip.common import check_new, checked, command, path, refuse, replacing_all
 from miniclip.model.clip import CLIP
 from miniclip.weights.architecture import to_write
 from miniclip.weights.convert import load, save_openclip
@@ -41,8 +40,8 @@ class _Text(torch.nn.Sequential):
 def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bool = False) -> None:
     """Write image.onnx and text.onnx into a folder. half: weights and features in float16.
 
-    Raises UserError if onnxscript is not installed, if a file is there and overwrite is False, if a tower
-    does not fit into a file of ONNX, or if float16 cannot hold the weights.
+    Raises UserError if onnxscript is not installed, if a file is there and overwrite is False, if a
+    tower does not fit into a file of ONNX, or if float16 cannot hold the weights.
     """
     refuse({"onnx needs: pip install onnxscript": find_spec("onnxscript") is None})
     size, length = model.config["image_size"], model.config["context_length"]
@@ -73,11 +72,13 @@ def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bo
         free = ({0: torch.export.Dim("batch", min=1)},)
         program = torch.export.export(tower, (example,), dynamic_shapes=free)
         made[name] = torch.onnx.export(program, (), verbose=False, output_names=["features"])
-    with contextlib.ExitStack() as files:  # both are written before one of them gets its name
-        for name, program in made.items():
-            file = files.enter_context(replacing(Path(folder) / name))
-            file.write(program.model_proto.SerializeToString())
-            file.flush()
+    # a function makes the bytes, so that those of one tower at a time are in memory
+    contents = {
+        Path(folder) / name: lambda program=program: program.model_proto.SerializeToString()
+        for name, program in made.items()
+    }
+    with replacing_all(contents):  # the towers of two models must not be left beside each other
+        pass
 
 
 @command("python -m miniclip.weights", "Write a model for other programs.", OPTIONS)

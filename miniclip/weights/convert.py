@@ -72,17 +72,17 @@ def load(
       embeddings are interpolated).
 
     The tokenizer is the one in our checkpoint or in Hugging Face's folder, and otherwise the
-    released one. A model may have been trained with a vocabulary that is neither the released one nor
-    in the file. `load` then returns an object in place of the tokenizer, which raises UserError when
-    it is used. model.config["tokenizer"] says which vocabulary it
-    is: "openai", a SHA-256 (Tokenizer.digest), or None if it is unknown. preprocess turns a picture
+    released one. A model may have been trained with a vocabulary that is neither the released one
+    nor in the file. `load` then returns an object in place of the tokenizer, which raises UserError
+    when it is used. model.config["tokenizer"] says which vocabulary it is:
+    "openai", a SHA-256 (Tokenizer.digest), or None if it is unknown. preprocess turns a picture
     into a (3, S, S) tensor.
 
     Raises UserError
 
     - for a file that is damaged or holds no CLIP;
-    - for a file in which the shapes of the tensors differ from what its config says, or whose header
-      declares more data than the file contains;
+    - for a file in which the shapes of the tensors differ from what its config says, or whose
+      header declares more data than the file contains;
     - for weights that are NaN or infinite;
     - if `activation` is not the one that the file records;
     - for a device that is not there.

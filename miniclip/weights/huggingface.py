@@ -24,7 +24,6 @@ Left out: ResNets (transformers' CLIP has none), MLPs that are not 4 times as wi
 tower, added tokens, other kinds of tokenizers.
 """
 
-import contextlib
 import json
 import os
 import warnings
@@ -35,7 +34,7 @@ from safetensors.torch import save
 
 from miniclip.bpe.tokenizer import END as WORD_END
 from miniclip.bpe.tokenizer import Tokenizer, byte_alphabet
-from miniclip.common import check_new, checked, refuse, refusing, replacing
+from miniclip.common import check_new, checked, refuse, refusing, replacing_all
 from miniclip.data.files import read_text
 from miniclip.data.transforms import MEAN, STD
 from miniclip.weights.architecture import (
@@ -232,16 +231,11 @@ def save_huggingface(
     )
     for name in (WEIGHTS, *written):
         check_new(folder / name, overwrite)
-    contents = {name: text.encode() for name, text in written.items()}
-    contents[WEIGHTS] = save(weights, metadata={"format": "pt"})
-    # All files are on the disk before the first one gets its name. The last one gets it first, and
-    # config.json last, so that nobody reads new weights with the config of another model.
-    with contextlib.ExitStack() as files:
-        for name, content in contents.items():
-            file = files.enter_context(replacing(folder / name))
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+    contents = {folder / WEIGHTS: lambda: save(weights, metadata={"format": "pt"})}
+    contents |= {folder / name: text.encode for name, text in written.items()}
+    # config.json goes first and comes last, so that nobody reads new weights with the config of
+    # another model
+    with replacing_all(contents):
         Path(os.path.realpath(folder / "config.json")).unlink(missing_ok=True)
 
 

@@ -73,7 +73,8 @@ def meanings(name: str) -> set:
 def held_out_combinations(names: dict) -> tuple[set, set]:
     """Choose combinations of two words to hold out: (development, sealed), two sets.
 
-    Pictures with a name that holds both words of a combination are left out of the training. The first set serves to choose settings, and the second stays under seal. Each pair is a
+    Pictures with a name that holds both words of a combination are left out of the training. The
+    first set serves to choose settings, and the second stays under seal. Each pair is a
     frozenset of two words. names: {name of an icon: the training families that have an icon of this
     name}. The candidates are names of two words. Each of the words must occur in at least
     FEWEST_NAMES other names and in at least FEWEST_FAMILIES families. A hash decides which

@@ -39,7 +39,7 @@ SHARDS_AT_ONCE = 16  # shuffled together, and open in a process: 160,000 pairs i
 MOST_SHARDS = 1_000_000  # that braces may name
 MOST_BRACES = 8  # in a source: more of them make every name slow to expand
 REMOTE = re.compile(r"[\w+.-]+://")
-# more pairs than this are not held out of up to 50 million: a tenth of 12 million would be 1.2 million
+# The most pairs that are held out of up to 50 million. A tenth of 12 million would be 1.2 million
 HELD_OUT_PAIRS = 5_000
 
 
@@ -107,8 +107,8 @@ class Shards(Pairs):
 
     @functools.cached_property
     def digest(self):
-        """A hash of the whole index, and of the names and captions of evenly spaced pairs: from 1,024
-        to 2,047 of them, or as many as there are shards and more if these are more than 1,024."""
+        """A hash of the whole index, and of the names and captions of evenly spaced pairs. These are
+        at least 1,024 pairs, and at least as many as there are shards; fewer pairs are all hashed."""
         apart = max(1, len(self) // max(1024, len(self.paths)))
         index = hashlib.sha256(self.index).hexdigest()
         return index[:32] + self._digest(range(0, len(self), apart))[:32]
