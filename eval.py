@@ -81,7 +81,8 @@ OF_ICONS = {
     "shots": shots,  #             3.1.5: nearest labelled pictures against zero-shot; figure 6
 }
 TASKS = list(CONTENTS | OF_ICONS)
-ANY_OBJECTIVE = ["zero_shot"]  # needs no space that pictures and texts share
+# the tasks for objectives that give pictures and texts no shared space
+ANY_OBJECTIVE = ["zero_shot"]
 NEED_LABELS = {"zero_shot", "probe", "shift"}
 WITHOUT_LABELS = {task: CONTENTS[task] for task in CONTENTS if task not in NEED_LABELS}
 ABOUT_PICTURES = NEED_LABELS | {"overlap"}  # the tasks about the pictures of --images
@@ -215,12 +216,12 @@ def check(args):
             ),
             "--overwrite is for --save and --search": args.overwrite and not (args.save or search),
             **{
-                f"{asked} does not need {flag}; leave it out": so and flag in given
+                f"{flag} has no effect on {asked}; leave out {flag}": so and flag in given
                 for asked, so, ignored in needless
                 for flag in ignored
             },
             "--classes needs labelled pictures: add --images": args.classes and not args.images,
-            "--images is for --task zero_shot, probe, shift and overlap; leave it out": (
+            "--images is for --task zero_shot, probe, shift and overlap; leave out --images": (
                 args.images and args.task and ABOUT_PICTURES.isdisjoint(args.task)
             ),
         }
@@ -293,8 +294,8 @@ def write_sections(context, tasks=None, given=()):
             found = contents[task].write(context)
         except UserError as error:  # this section lacks something; go on with the others
             context.report.say(f"Left out: {error}.")
-        # the scores on a held-out split go to the top level of results.json, under its name,
-        # because train.py writes them there as well
+        # the scores on a held-out split go to the top level of results.json, under the name of
+        # the split, because train.py writes them to the same place
         results |= {split: found.pop(split) for split in context.pairs.splits if split in found}
         results[task] = found | {"seconds": round(time.monotonic() - began, 1)}
     return results

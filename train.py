@@ -1,6 +1,6 @@
 """Train CLIP: the whole recipe (CLIP, section 2.5), to be read from top to bottom.
 
-    python train.py                                  embedded pairs, small model, minutes on a CPU
+    python train.py                                  a small model on emoji: minutes on a CPU
     python train.py --data pairs.csv --out runs/mine your own pairs (docs/data.md)
     python train.py --out runs/mine --resume         go on where a run stopped
     python train.py --init ViT-B-32.pt --data pairs.csv                          fine-tune
@@ -11,7 +11,7 @@
 A run writes into --out: checkpoint.pt (self-contained), best.pt (the weights with the lowest
 held-out loss), log.jsonl, curves.png, retrieval.png and results.json. A run can be killed at any
 moment. Resume it with as many ranks and threads as before, and it ends with exactly the weights of
-an undisturbed run (tested on CPUs). With --minutes it does not, because the clock sets its length.
+an undisturbed run (tested on CPUs), unless --minutes lets the clock decide on the last step.
 The options are in miniclip/training/config.py, and their defaults in miniclip/training/recipe.py.
 """
 
@@ -111,7 +111,7 @@ def batches_from(step, config, pairs, tokenizer, model, device, **more):
         config.batch_size,
         config.seed,
         model.config["image_size"],
-        None if config.augment == "icons" else (config.crop, 1.0),  # None: icons are redrawn
+        None if config.augment == "icons" else (config.crop, 1.0),  # None: icons are not cropped
         start=step,
         micro_batch=config.micro_batch,
         workers=default_workers(device.type) if config.workers is None else config.workers,
@@ -153,14 +153,14 @@ def wrap(model, config, device):
     if dist_info()[1] > 1:
         devices = [device.index] if device.type == "cuda" else None
         towers = torch.nn.parallel.DistributedDataParallel(towers, devices)
-        # DDP would send the batch-norm averages of rank 0 to all ranks before each step
+        # each rank keeps its own batch-norm averages; DDP would send those of rank 0 to all
         towers.broadcast_buffers = False
     return towers
 
 
 def report(config, model, tokenizer, pairs, run, device):
     """Evaluate on the held-out pairs: print the table, draw the pictures, write results.json."""
-    checkpoint.check_files(config.out)  # somebody may have put a file there meanwhile
+    checkpoint.check_files(config.out)  # that nobody else wrote them during the run
     draw_curves(config, config.out / "curves.png")
     features, results, galleries = FeatureCache(model.eval(), tokenizer), {}, {}
     if model.shared_space:

@@ -69,13 +69,13 @@ class Tokenizer:
     """Text to ids for the text tower. Tokenizer.train, .openai and .load make one.
 
     - merges: iterable of (left, right) ids, in the order learned.
-    - context_length: ids in a row of the tensor, `start` and `end` included. Padding is 0, the id
-      of "!". The padding changes no feature, because the text towers do not read what follows
+    - context_length: the number of ids in each row of the tensor that a call returns, `start` and
+      `end` included. Padding is 0, the id of "!". The padding changes no feature, because the text towers do not read what follows
       `end`.
 
     pieces[i] are the bytes of id i, and ids[piece] is the id of these bytes. Raises UserError if
-    the merges are no vocabulary, or if they make more than MOST entries or an entry longer than
-    LONGEST bytes.
+    the merges make no vocabulary, for example because two merges make the same entry, or if they
+    make more than MOST entries or an entry longer than LONGEST bytes.
     """
 
     @checked

@@ -26,7 +26,7 @@ class BlurPool(nn.Module):
     """Blur every channel, keep every stride-th pixel: (N, C, H, W) -> (N, C, H/stride, W/stride).
 
     In place of a convolution of stride 2, use the same convolution with stride 1 and then this
-    layer. With stride 1 the layer returns its input.
+    layer. If the stride of this layer itself is 1, it returns its input.
 
     With two taps nothing is padded, and H/stride is rounded down, as in nn.AvgPool2d(stride). With
     3 or 5 taps the pixels at the edge are repeated, and H/stride is rounded up.

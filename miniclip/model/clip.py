@@ -289,7 +289,8 @@ def create_model(name: str, vocab_size: int = 49408, **overrides) -> CLIP:
     - UserError for an unknown name and for a value that no model can have, and if vision_layers and
       vision_patch belong to different kinds of picture towers;
     - ValueError if values do not fit each other, such as a width and the number of heads;
-    - TypeError for an unknown override, or UserError if its value has a type that no config holds.
+    - TypeError for an override of an unknown name. If its value also has a type that no config
+      holds, UserError is raised instead.
     """
     name = named(name)
     config = {**MODELS[name], "name": name, "vocab_size": vocab_size, **overrides}

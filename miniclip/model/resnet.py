@@ -36,7 +36,8 @@ class Bottleneck(nn.Module):
     - With an average before the 1x1 convolution of the shortcut (ResNet-D), both paths read every
       pixel.
 
-    CLIP does the last, and on the main path it also averages, after a 3x3 convolution of stride 1.
+    CLIP's shortcut is the one of ResNet-D. On the main path, CLIP also has an average, which comes
+    after the 3x3 convolution; the stride of that convolution is 1.
     """
 
     def __init__(self, in_width, width, stride=1):

@@ -72,7 +72,8 @@ def open_search(
     if it is not `folder`/.miniclip.
 
     Raises UserError if there is no index, or if it belongs to another folder. Also raises UserError
-    if the model is no longer there, has other weights, or may come from a stranger.
+    if the model is no longer there, if it has other weights, or if its file lies in the folder of
+    the pictures or of the index, where a stranger may have put it.
     """
     place = Path(index or Path(folder or ".") / FOLDER)
     found = Index.open(place)
@@ -93,9 +94,11 @@ def open_search(
 @checked
 @torch.inference_mode()
 def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The k rows of `features` (N, E) that are nearest to a unit query (E,): (cosines, rows), fp32
-    and int64, both (k,), or (N,) if N < k. The best row comes first. If two rows tie, the earlier
-    one comes first.
+    """Find the k rows of `features` (N, E) that are nearest to a unit query (E,).
+
+    Returns (cosines, rows): the cosines in fp32, and the numbers of the rows in int64. Each has the
+    shape (k,), or (N,) if N < k. The best row comes first. If two rows tie, the earlier one comes
+    first.
 
     The search is exact: every row is compared, in fp32. Features in 16 bits are converted, BLOCK
     numbers at a time. Raises UserError if a cosine is above one, or not finite.

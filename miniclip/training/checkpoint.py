@@ -249,8 +249,8 @@ def find(out, resume):
         ]
         refuse(
             {
-                f"{out} holds {' and '.join(left)} of a run, but not its checkpoint.pt; bring that "
-                "back, or choose another --out, or leave out --resume to replace them": (
+                f"{out} holds {' and '.join(left)} of a run, but its checkpoint.pt is missing; bring "
+                "it back, or choose another --out, or start a new run here without --resume": (
                     goes_on and left and mark != UNSAVED.encode()
                 )
             }

@@ -142,7 +142,9 @@ OPTIONS = {
             help="continue the run in --out; if there is none, start one", action="store_true"
         ),
         "save_every": dict(
-            help="steps between two checkpoints (default: by the clock)", type=COUNT
+            help="steps between two checkpoints (default: a checkpoint is due 20 seconds after the "
+            "last one, or later if saving is slow)",
+            type=COUNT,
         ),
         "log_every": dict(
             help="steps between two log lines (default: 20, or a tenth of a run of less than 200 "
@@ -168,7 +170,7 @@ OPTIONS = {
     },
     "what it would cost, instead of training (also: python -m miniclip.cost)": {
         "plan": dict(
-            help="print the flop, the memory, the bytes that a GPU sends to the others, and the days",
+            help="print the flop, the memory, the bytes that a GPU sends to the others, and the time",
             action="store_true",
         ),
         "world_size": dict(help="number of GPUs (default: 1)", type=COUNT),
@@ -332,16 +334,16 @@ class Config(SimpleNamespace):
                     self.activation and not self.init
                 ),
                 "--pairs and --keep exclude each other; give one of them": self.pairs and self.keep,
-                "--crop only applies to random crops, and icons are redrawn; add --augment crop": (
+                "--crop only applies to random crops, and --augment icons makes none; add --augment crop": (
                     crop_given and self.augment == "icons"
                 ),
                 f"--objective {self.objective} trains in one process, not in {world}": (
                     world > 1 and not self.objective.startswith("contrastive")
                 ),
-                "--compile does not support --objective sigmoid; leave it out": (
+                "--compile does not support --objective sigmoid; leave out --compile": (
                     self.objective == "sigmoid" and self.compile
                 ),
-                "--micro-batch does not support --objective sigmoid; leave it out": (
+                "--micro-batch does not support --objective sigmoid; leave out --micro-batch": (
                     self.objective == "sigmoid" and self.micro_batch
                 ),
                 "--compile with --grad-checkpointing updates the batch-norm statistics of a ResNet "

@@ -451,7 +451,7 @@ def a_section_of_eval_py_in_the_results_of_a_run_that_is_given_again(folder):
     assert json.loads(results.read_text())["probe"] == 1
 
 
-@attack(says="train.py: error: run holds log.jsonl of a run, but not its checkpoint")
+@attack(says="train.py: error: run holds log.jsonl of a run, but its checkpoint")
 def a_start_that_fails_in_the_folder_of_a_run_whose_checkpoint_is_away(folder):
     run("--log-every", 1)
     os.rename(CHECKPOINT, "elsewhere.pt")
@@ -628,7 +628,7 @@ REFUSED = {
         "keeps mine run",
     ),
 }
-GONE = "run holds best.pt and log.jsonl of a run, but not its checkpoint.pt"
+GONE = "run holds best.pt and log.jsonl of a run, but its checkpoint.pt is missing"
 REFUSED |= {
     f"a_run_whose_checkpoint_is_gone_is_{what}": (
         GONE,
