@@ -138,7 +138,7 @@ def make_optimizer(model, config, device):
 def restore(saved, run, optimizer, scaler):
     """Take the progress, the optimizer's moments and the loss scaler's factor from a checkpoint."""
     run.load_state_dict(saved)
-    load_optimizer(optimizer, saved["optimizer"], run.step)
+    load_optimizer(optimizer, saved["optimizer"], run.step - run.skipped_steps)
     scaler.load_state_dict(saved["scaler"])
 
 

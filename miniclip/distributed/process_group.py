@@ -219,7 +219,11 @@ def noted_signals() -> Iterator[list[int]]:
     A signal that was ignored before the block (SIGHUP under nohup) stays ignored. After the block
     all signals act as before it. A thread reads the signals from a socket, because Python runs a
     handler only after torch has returned from a backward pass, which may take many seconds.
+    In a thread that is not the main one Python can handle no signals, so the block notes none.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield []
+        return
     received, (reading, writing) = [], socket.socketpair()
     handlers = {number: signal.getsignal(number) for number in STOPPING}
     noted = {number: before for number, before in handlers.items() if before != signal.SIG_IGN}

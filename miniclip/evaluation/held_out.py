@@ -17,7 +17,7 @@ from miniclip.distributed.collectives import dist_info
 from miniclip.loss import clip_loss
 from miniclip.training import checkpoint
 from miniclip.training.freeze import freeze
-from miniclip.zeroshot import encode_images, encode_texts
+from miniclip.zeroshot import encode_all, encode_texts
 
 # heldout_site is the test, whole families of icons: a run must not choose its best weights by it
 NOT_MEASURED = ("train", "heldout_site")
@@ -43,6 +43,7 @@ class HeldOut:
         few = min(len(split), MOST_PAIRS)
         self.indices = [int(split[k * len(split) // few]) for k in range(few)]
         self.best, self.ready = math.inf, -math.inf  # ready: earliest time of the next measurement
+        self.count = 0  # how many pairs the losses that are compared were measured on
         mistake = "--eval-every measures held-out pairs, and there are fewer than two; leave it out"
         refuse({mistake: config.eval_every and len(self.indices) < 2})
         if dist_info()[0] == 0:
@@ -51,6 +52,7 @@ class HeldOut:
             check_output(path, lambda path: "optimizer" not in kept)
             if kept and log.last[1]:  # resumed
                 self.best = kept.get("heldout_loss", math.inf)
+                self.count = kept.get("heldout_pairs", 0)
             elif kept:  # of an earlier run: once resumed, this run would compare its loss with it
                 numbered = (path.with_name(f"earlier_best_{k}.pt") for k in itertools.count(2))
                 places = itertools.chain([path.with_name("earlier_best.pt")], numbered)
@@ -66,45 +68,54 @@ class HeldOut:
 
     def measure(self, run) -> None:
         """Write the numbers of the present step into log.jsonl, print them, and write best.pt if
-        the loss is the lowest so far. Raises OSError if a file cannot be written."""
+        the loss is the lowest so far. Raises OSError if a file cannot be written.
+
+        If other pictures can be read than at the first measurement, the loss is not compared with
+        earlier ones: among fewer pairs it would be lower by chance.
+        """
         began, out = time.monotonic(), self.config.out
-        loss, recall = heldout_numbers(
+        loss, recall, bad = heldout_numbers(
             self.model, self.tokenizer, self.pairs, self.indices, run.batch_size
         )
         freeze(self.model, self.config.freeze)  # a frozen tower stays out of training mode
-        if not math.isfinite(loss):  # no picture could be read
-            return
-        self.log.record({"step": run.step, "heldout_loss": loss, "heldout_recall": recall})
-        said = ""
-        if loss < self.best:
-            self.best, said = loss, f" | the best so far, in {checkpoint.BEST}"
+        run.skipped |= {self.pairs.where(i): reason for i, reason in bad}
+        count = len(self.indices) - len(bad)
+        chance = math.log(max(1, min(count, run.batch_size)))
+        if count:
+            numbers = {"heldout_loss": loss, "heldout_recall": recall, "heldout_chance": chance}
+            self.log.record({"step": run.step} | numbers)
+        self.count = self.count or count
+        said = f" | {len(bad):,} pictures could not be read" * bool(bad)
+        if loss < self.best and count == self.count:
+            self.best, said = loss, f"{said} | the best so far, in {checkpoint.BEST}"
+            measured = {"step": run.step, "heldout_loss": loss, "heldout_pairs": count}
             checkpoint.save(
                 out / checkpoint.BEST,
-                self.constant
-                | {"step": run.step, "heldout_loss": loss, "model": self.model.state_dict()},
+                self.constant | measured | {"model": self.model.state_dict()},
             )
         print(
-            f"step {run.step:05d} | {len(self.indices):,} held-out pairs: loss {loss:.4f}, text to "
-            f"image R@1 {recall:.2f}{said}",
+            f"step {run.step:05d} | {count:,} held-out pairs: loss {loss:.4f} ({chance:.2f} is chance), "
+            f"text to image R@1 {recall:.2f}{said}",
             flush=True,
         )
         ended = time.monotonic()
         self.ready = ended + (ended - began) / SHARE
 
 
-def heldout_numbers(model, tokenizer, pairs, indices, batch_size: int) -> tuple[float, float]:
-    """(loss, recall) of some pairs, or (inf, 0) if no picture can be read.
+def heldout_numbers(model, tokenizer, pairs, indices, batch_size: int) -> tuple:
+    """(loss, recall, bad) of some pairs; loss and recall are inf and 0 if no picture can be read.
 
-    The loss is the mean contrastive loss of batches of `batch_size`; chance gives log batch_size.
-    The recall is the share of captions whose picture is the nearest of all pictures. A picture that
-    cannot be read is left out. Only the first caption of a pair counts.
+    The loss is the mean contrastive loss of batches of `batch_size`, or of one batch if there are
+    fewer pairs. Chance gives the logarithm of the size of a batch. The recall is the share of
+    captions whose picture is the nearest of all pictures. Only the first caption of a pair counts.
+    bad: [(index, reason)] of the pictures that cannot be read, which are left out.
     """
-    image, kept = encode_images(model, pairs, indices)
+    kept, image, bad = encode_all(model, pairs.image, indices)
     text = encode_texts(model, tokenizer, [pairs.captions(i)[0] for i in kept])
     if not kept:
-        return math.inf, 0.0
+        return math.inf, 0.0, bad
     size, scale = min(batch_size, len(kept)), model.logit_scale.detach().float().cpu()
     whole = range(0, len(kept) - size + 1, size)
     losses = [clip_loss(image[k : k + size], text[k : k + size], scale) for k in whole]
     nearest = (text @ image.T).argmax(1) == torch.arange(len(kept))
-    return torch.stack(losses).mean().item(), nearest.float().mean().item()
+    return torch.stack(losses).mean().item(), nearest.float().mean().item(), bad

@@ -31,11 +31,13 @@ WRITTEN = "checkpoint.pt log.jsonl results.json curves.png retrieval.png".split(
 OURS = {".jsonl": b'"pairs_per_s": ', ".json": b'\n  "machine": {', ".png": MARKS[0]}
 SHORTEST_S = 20  # the shortest time between two saves, if the clock decides
 SHARE = 0.02  # training waits for saves at most 2 % of the time
-# The types of a checkpoint's parts. A resumed run needs all of them except the packages
-# and the held-out loss, which only best.pt has.
+# The types of a checkpoint's parts. A resumed run needs all of them except the packages and what
+# was measured on held-out pairs, which only best.pt has.
 PARTS = dict.fromkeys(
     "model config tokenizer options optimizer scaler skipped packages".split(), dict
-) | dict(step=int, pairs=int, skipped_steps=int, seconds=float, heldout_loss=float)
+) | dict(
+    step=int, pairs=int, skipped_steps=int, seconds=float, heldout_loss=float, heldout_pairs=int
+)
 
 
 def save(path, state):
@@ -43,9 +45,27 @@ def save(path, state):
 
     The bytes are written to a temporary file in the same folder and forced to the disk. Then the
     temporary file is renamed. So `path` stays readable if the process is killed at any moment.
+    Raises UserError, and leaves the old file, if `load` would refuse the state.
     """
+    strange = _strange(state)
+    refuse(
+        {
+            f"{path} cannot hold {strange}; it holds tensors, numbers, strings, lists and dicts": strange
+        }
+    )
     with replacing(path) as file:
         torch.save({"format": FORMAT, "version": VERSION, **state}, file)
+
+
+def _strange(x):
+    """What in nested dicts, lists and tuples `load` would refuse, in words, or "" if nothing."""
+    if isinstance(x, (dict, list, tuple)):
+        return next(filter(None, map(_strange, x.values() if isinstance(x, dict) else x)), "")
+    if isinstance(x, torch.Tensor):
+        is_whole = not x.is_complex() and x.nbytes <= x.untyped_storage().nbytes()
+        return "" if is_whole else f"a tensor of shape {tuple(x.shape)} that is expanded or complex"
+    is_plain = x is None or type(x) in (str, bool, int, float)  # numpy's float64 is a float, too
+    return "" if is_plain else f"a {type(x).__name__}"
 
 
 def describe(config, model, tokenizer, pairs):
@@ -237,7 +257,11 @@ def find(out, resume):
             ),
         }
     )
-    state = load(path, PARTS.keys() - {"packages", "heldout_loss"}) if path.exists() else None
+    state = (
+        load(path, PARTS.keys() - {"packages", "heldout_loss", "heldout_pairs"})
+        if path.exists()
+        else None
+    )
     check_files(out, WRITTEN[2:] if state else WRITTEN[1:])
     if state is None:
         marked = out / LOCK

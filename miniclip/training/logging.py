@@ -16,7 +16,8 @@ from miniclip.common import UserError, replacing
 from miniclip.distributed.collectives import dist_info, print0
 
 # keys of a line in log.jsonl whose values must be numbers
-NUMBERS = "step loss accuracy scale lr batch_size heldout_loss heldout_recall".split()
+NUMBERS = """step loss accuracy scale lr batch_size heldout_loss heldout_recall
+    heldout_chance""".split()
 # the panels of curves.png: {key of a line in log.jsonl: title}
 PANELS = {
     "loss": "loss",
@@ -213,7 +214,7 @@ def _parsed(text):
 def draw_curves(config, path) -> None:
     """Draw the loss, in-batch accuracy, scale and learning rate in a run's log into a PNG."""
     log, panels = read_log(config.out / "log.jsonl"), []
-    held_out = [(line["step"], line["heldout_loss"]) for line in log if "heldout_loss" in line]
+    measured = [line for line in log if "heldout_loss" in line]
     lines = [line for line in log if "heldout_loss" not in line]
     steps = [line["step"] for line in lines]
     for key, title in PANELS.items():
@@ -222,7 +223,12 @@ def draw_curves(config, path) -> None:
         if key == "loss" and lines and config.objective.startswith("contrastive"):
             N = lines[-1].get("batch_size", 1)
             curves["log N: chance"] = steps, [math.log(N)] * len(steps)
-        if key == "loss" and held_out:
-            curves["held-out pairs"] = tuple(zip(*held_out))
+        if key == "loss" and measured:
+            steps_of = [line["step"] for line in measured]
+            for name, field in {"held-out pairs": "loss", "held-out: chance": "chance"}.items():
+                curves[name] = (
+                    steps_of,
+                    [line.get(f"heldout_{field}", math.nan) for line in measured],
+                )
         panels.append((curves, dict(title=title, xlabel="step")))
-    plots.lines(panels, path, rows=2, dashed=["log N: chance"])
+    plots.lines(panels, path, rows=2, dashed=["log N: chance", "held-out: chance"])

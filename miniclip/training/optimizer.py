@@ -41,7 +41,11 @@ def stochastic_round(x, generator=None):
 
 def load_optimizer(optimizer, state, steps):
     """Call optimizer.load_state_dict(state). Raises UserError if `state` has other settings than
-    the optimizer, or moments that the optimizer's parameters cannot have after `steps` steps."""
+    the optimizer, or moments that the optimizer's parameters cannot have after `steps` steps.
+
+    steps: the number of steps that changed the weights. After the first of them every parameter
+    that is trained has moments.
+    """
 
     def settings():
         return [
@@ -51,10 +55,19 @@ def load_optimizer(optimizer, state, steps):
 
     before = settings()
     optimizer.load_state_dict(state)
-    possible = settings() == before and all(
-        0 <= own["step"] <= steps and x.shape == p.shape and x.isfinite().all() and low <= x.min()
-        for p, own in optimizer.state.items()
-        for x, low in ((own["exp_avg"], -math.inf), (own["exp_avg_sq"], 0))
+    trained = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
+    whole = not steps or all(p in optimizer.state for p in trained)
+    possible = (
+        whole
+        and settings() == before
+        and all(
+            0 <= own["step"] <= steps
+            and x.shape == p.shape
+            and x.isfinite().all()
+            and low <= x.min()
+            for p, own in optimizer.state.items()
+            for x, low in ((own["exp_avg"], -math.inf), (own["exp_avg_sq"], 0))
+        )
     )
     refuse({"the optimizer's state does not fit these weights and options": not possible})
 
@@ -70,17 +83,23 @@ class HalfAdamW(torch.optim.Optimizer):
     """
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, seed=0):
+        fit = min(lr, eps, weight_decay) >= 0 and all(0 <= beta < 1 for beta in betas)
+        mistake = "lr, eps and weight_decay must be at least 0, and betas from 0 to below 1, not"
+        refuse({f"{mistake} {lr}, {eps}, {weight_decay} and {betas}": not fit})
         super().__init__(
             params,
             dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, seed=seed, calls=0),
         )
 
     def load_state_dict(self, state_dict):
-        """Load the state as any optimizer does, but keep the moments in bfloat16."""
+        """Load the state of a HalfAdamW, or of torch's AdamW, and keep the moments in bfloat16."""
         super().load_state_dict(state_dict)
-        for state in self.state.values():  # torch cast them to the parameter's dtype
+        for group in self.param_groups:  # AdamW's groups have no seed and no calls
+            group |= {"seed": group.get("seed", 0), "calls": group.get("calls", 0)}
+        for state in self.state.values():  # torch cast the moments to the parameter's dtype
+            state["step"] = int(state["step"])  # AdamW's is a tensor, which both would count up
             for name in ("exp_avg", "exp_avg_sq"):
-                state[name] = state[name].bfloat16()  # exact, they were bfloat16 before
+                state[name] = state[name].bfloat16()  # exact if they were bfloat16 before
 
     @torch.no_grad()
     def step(self):

@@ -1,5 +1,6 @@
 """Attacks on training and its evaluation: stopping, folders of runs, changed data, edited files."""
 
+import concurrent.futures
 import contextlib
 import io
 import json
@@ -90,6 +91,12 @@ def a_hang_up_under_nohup_is_ignored(folder):
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     at_loss(1, signal.SIGHUP)
     return run()
+
+
+@attack(code=0)
+def a_run_in_another_thread(folder):
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        return pool.submit(run).result()
 
 
 def broken_at_the_second_line(broken):
@@ -292,6 +299,7 @@ EDITED = {
     "half_a_merge": dict(tokenizer=lambda t: t | {"merges": [[1]]}),
     "a_number_as_package": dict(packages={1: "2"}),
     "no_optimizer": dict(optimizer={}),
+    "no_moments": dict(optimizer=lambda o: o | {"state": {}}),
     "a_number_as_state": dict(optimizer=lambda o: o | {"state": {0: 1}}),
     "rate_of_text": dict(options=lambda o: o | {"lr": "fast"}),
     "an_unknown_objective": dict(options=lambda o: o | {"objective": "x"}),

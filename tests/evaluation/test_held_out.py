@@ -10,7 +10,7 @@ import torch
 import eval as evaluation
 import miniclip
 import train
-from miniclip.data.dataset import Pairs
+from miniclip.data.dataset import BadPicture, Pairs
 from miniclip.evaluation.held_out import HeldOut, heldout_numbers
 from miniclip.loss import clip_loss
 from miniclip.training import checkpoint
@@ -95,10 +95,37 @@ def test_the_loss_is_that_of_batches_and_recall_that_of_all():
     model, tokenizer, _ = miniclip.load("icons")
     pairs = miniclip.data.open_pairs(None)
     indices = pairs.splits["heldout_concepts"][:12]
-    loss, recall = heldout_numbers(model, tokenizer, pairs, indices, batch_size=5)
+    loss, recall, _ = heldout_numbers(model, tokenizer, pairs, indices, batch_size=5)
     image, _ = miniclip.zeroshot.encode_images(model, pairs, indices)
     text = miniclip.zeroshot.encode_texts(model, tokenizer, [pairs.captions(i)[0] for i in indices])
     own = [clip_loss(image[k : k + 5], text[k : k + 5], model.logit_scale) for k in (0, 5)]
     assert abs(loss - sum(own).item() / 2) < 1e-5
     nearest = [(image @ t).argmax().item() for t in text]
     assert recall * 12 == sum(k == n for k, n in enumerate(nearest))
+
+
+def test_the_loss_of_fewer_pairs_is_told_with_its_chance_and_is_never_the_best(tmp_path, capsys):
+    model, tokenizer, _ = miniclip.load("icons")
+    emoji, gone, lines = miniclip.data.open_pairs(None), set(), []
+
+    class Twelve(Pairs):
+        def image(self, i):
+            if i in gone:
+                raise BadPicture("gone")
+            return emoji.image(i)
+
+    names = [[emoji.captions(i)[0]] for i in range(12)]
+    pairs = Twelve("x", names, {"train": [], "heldout": [*range(12)]})
+    config = SimpleNamespace(out=tmp_path, eval_every=1, val_data=None, freeze=None)
+    log = SimpleNamespace(last=(0, 0), record=lines.append)
+    held_out = HeldOut(config, model, tokenizer, pairs, log, {})
+    run = SimpleNamespace(step=1, batch_size=8, skipped={})
+    for run.step, now in enumerate((range(0), range(2, 12), range(12)), start=1):
+        gone |= {*now}
+        held_out.measure(run)
+    best = torch.load(tmp_path / "best.pt", weights_only=True)
+    assert (best["step"], best["heldout_pairs"], len(run.skipped)) == (1, 12, 12)
+    assert [round(np.exp(line["heldout_chance"])) for line in lines] == [8, 2]
+    out = capsys.readouterr().out
+    assert "2 held-out pairs: loss" in out and "(0.69 is chance)" in out
+    assert out.count("10 pictures could not be read") == out.count("12 pictures could not") == 1

@@ -1,9 +1,12 @@
 """Saving is atomic, in a thread, and rare; loading runs no code of the file; a full disk is said."""
 
 import os
+import re
 import threading
 import time
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -28,6 +31,23 @@ def test_a_run_goes_on_from_its_folder_only_when_it_is_told_to_or_was_restarted(
     checkpoint.save(tmp_path / "checkpoint.pt", parts)
     with pytest.raises(UserError, match="its 'optimizer' is missing"):
         checkpoint.find(tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    "odd, named",
+    [
+        (np.float64(0.5), "a float64"),
+        ({"path": [Path("x")]}, "a PosixPath"),
+        (torch.zeros(1).expand(9), "of shape (9,) that is expanded"),
+        (torch.zeros(1, dtype=torch.complex64), "complex"),
+    ],
+)
+def test_what_could_not_be_read_again_is_not_saved(tmp_path, odd, named):
+    path = tmp_path / "c.pt"
+    checkpoint.save(path, {"model": {"w": torch.zeros(3)}})
+    with pytest.raises(UserError, match=re.escape(named)):
+        checkpoint.save(path, {"model": {}, "metric": odd})
+    assert checkpoint.load(path)["model"]["w"].shape == (3,)
 
 
 # --- saving while training goes on
@@ -123,7 +143,7 @@ def small_disk():
     "unwritable, error, words",
     [
         (torch.zeros(10**6), UserError, "c.pt could not be written: File too large"),
-        (threading.Lock(), TypeError, ""),  # cannot be pickled: a bug, not a full disk
+        (threading.Lock(), UserError, "c.pt cannot hold a lock"),
     ],
 )
 def test_a_write_that_fails_is_said_once_and_leaves_the_old_file(
