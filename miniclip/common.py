@@ -170,7 +170,9 @@ def choose(
     name = parser.parse_args(argv[:1]).command
     try:
         Parser.typed = f"{prog} {name}"
-        return command(prog)(importlib.import_module(commands[name][0]).main)(argv[1:])
+        # imported inside, because importing torch may fail as well: without a temporary folder
+        run = command(prog)(lambda argv: importlib.import_module(commands[name][0]).main(argv))
+        return run(argv[1:])
     finally:
         Parser.typed = before
 

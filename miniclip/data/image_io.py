@@ -105,6 +105,19 @@ def _check_scans(data):
         at += int.from_bytes(data[at : at + 2], "big")
 
 
+def _check_chunks(file):
+    """Raise BadPicture if a chunk of a PNG is large and holds no pixels, because Pillow would read
+    the whole chunk. The first million chunks are looked at."""
+    file.seek(8)
+    for _ in range(10**6):
+        head = file.read(8)
+        if head[4:] != b"IDAT" and int.from_bytes(head[:4], "big") > MOST_PICTURE_BYTES:
+            raise BadPicture(f"a chunk without pixels of more than {MOST_PICTURE_BYTES >> 20} MiB")
+        if len(head) < 8 or head[4:] == b"IEND":
+            return
+        file.seek(int.from_bytes(head[:4], "big") + 4, os.SEEK_CUR)
+
+
 @contextlib.contextmanager
 def _opened(source):
     """`with _opened(source) as (image, is_file):` gives a picture whose header has been read.
@@ -153,7 +166,10 @@ def _of_file(source, files):
     size = 0 if isinstance(file, io.BytesIO) else file_size(file)
     file = files.enter_context(open(file, "rb")) if size else file
     is_small = size <= MOST_PICTURE_BYTES
-    is_heic = is_small and HEIC.match(file.read(64))
+    start = file.read(64)
+    is_heic = is_small and HEIC.match(start)
+    if start.startswith(b"\x89PNG"):
+        _check_chunks(file)
     file.seek(0)
     if is_heic:
         try:

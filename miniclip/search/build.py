@@ -24,7 +24,7 @@ import numpy as np
 
 from miniclip.common import checked, command, path, refuse
 from miniclip.data import image_io
-from miniclip.data.dataset import file_size, printable, report_skipped
+from miniclip.data.dataset import file_size, fingerprint, printable, report_skipped
 from miniclip.search.database import FILE, FOLDER, Index, database_in, followed
 from miniclip.search.embed import MACHINE, MODEL, Encoder, open_encoder, scan
 from miniclip.zeroshot import encode_pictures
@@ -91,7 +91,9 @@ def _update(folder, place, encoder, found, skipped, database):
     row_of = {name: k for k, name in enumerate(before.paths) if found.get(name) == known[name]}
     hashes = {name: rows[k][2] for name, k in row_of.items()}
     sizes = {size for size, *_ in rows}
-    row_of_hash = {digest: k for k, (*_, digest) in enumerate(rows) if digest}
+    # of several pictures with the same contents, one whose name is gone: it is the one that moved
+    by_gone = sorted(range(len(rows)), key=lambda k: before.paths[k] not in found)
+    row_of_hash = {rows[k][2]: k for k in by_gone if rows[k][2]}
     for name in [name for name in found if name not in row_of and found[name][0] in sizes]:
         hashes[name] = contents_hash(folder / name)
         if hashes[name] in row_of_hash:
@@ -100,7 +102,10 @@ def _update(folder, place, encoder, found, skipped, database):
 
     def read(name):
         hashes[name] = contents_hash(folder / name)
-        return image_io.read(folder / name)
+        picture = image_io.read(folder / name)
+        if fingerprint(folder / name)[1:3] != [*found[name]]:  # it changed while the command ran
+            found[name], hashes[name] = (-1, 0), None  # so that the next run reads it again
+        return picture
 
     def write(names, features, finished=False):
         features = np.concatenate([nothing, *features])

@@ -16,6 +16,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import sqlite3
 import stat
 import zipfile
@@ -26,7 +27,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from miniclip.common import UserError, refuse, refusing
+from miniclip.common import UserError, refuse, refusing, replacing
 from miniclip.data.dataset import fingerprint, printable
 from miniclip.data.files import normal
 from miniclip.weights import reading
@@ -197,6 +198,10 @@ def database_in(place: Path, write: bool = False):
     is_first = write and os.path.isfile(place / OLD) and not os.path.exists(place / FILE)
     # before SQLite makes a file, because none must be left beside an index.npz that is refused
     old = _read_npz(place / OLD) if is_first else None
+    has_links = write and os.path.isfile(place / FILE) and os.stat(place / FILE).st_nlink > 1
+    if has_links and not os.path.lexists(place / JOURNAL):  # a snapshot must stay as it is
+        with open(place / FILE, "rb") as shared, replacing(place / FILE) as own:
+            shutil.copyfileobj(shared, own)
     address = Path(os.path.abspath(place / FILE)).as_uri() + "?mode=" + ("rwc" if write else "ro")
     try:
         with contextlib.closing(
@@ -270,7 +275,7 @@ def _is_ours(path):
         file.seek(max(0, status.st_size - 8))
         end = file.read()
     # bytes 18 and 19 say how SQLite writes and reads the file: 1 with a journal, 2 with a log
-    database = start[:8] in (b"", b"SQLite f") and b"\2" not in start[18:]
+    database = start[:8] in (b"", b"SQLite f") and start[18:] in (b"", b"\1\1")
     # SQLite deletes any journal that has no database beside it. If a journal has this end, SQLite
     # also deletes another file, which the journal names.
     names_another = end == b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"

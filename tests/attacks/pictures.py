@@ -37,6 +37,24 @@ def a_jpeg_of_six_thousand_scans(folder):
     read(data[:at] + data[at:-2] * 6000 + data[-2:])
 
 
+def holed_png(before):
+    """A PNG of one pixel with a chunk of 2 GB, of which the disk stores nothing. before: the type of
+    the chunk that comes next."""
+    data = encoded("L", (1, 1), "PNG")
+    at = data.index(before) - 4
+    with open("holed.png", "wb") as file:
+        file.write(data[:at] + struct.pack(">I4s", 2**31 - 16, b"prVt"))
+        file.seek(2**31 - 12, os.SEEK_CUR)
+        file.write(data[at:])
+    read("holed.png")
+
+
+CASES = {
+    f"a_hole_of_2_gb_before_{name}": (name.encode(), "a chunk without") for name in ("IDAT", "IEND")
+}
+table(CASES, holed_png, mb=100)
+
+
 @attack(code=0)
 def a_jpeg_of_100_scans_whose_comment_and_end_look_like_scans(folder):
     data = encoded("L", (40, 30), "JPEG", comment=SOS * 200, progressive=True)

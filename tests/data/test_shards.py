@@ -230,3 +230,11 @@ def test_a_tenth_a_hundredth_and_so_on_of_5_held_out_pairs_at_most(draws, held, 
     splits = shards.Shards("x", ["a.tar"]).splits
     assert splits.get("heldout", []) == held
     assert splits["train"].tolist() == [i for i in range(len(draws)) if i not in held]
+
+
+def test_a_folder_with_a_tar_beside_folders_of_pictures_is_a_folder_of_pictures(tmp_path):
+    (tmp_path / "2024").mkdir()
+    (tmp_path / "backup.tar").touch()
+    assert shards.is_shards(str(tmp_path))
+    (tmp_path / "2024/a.JPG").touch()
+    assert not shards.is_shards(str(tmp_path))

@@ -130,6 +130,44 @@ def test_exchanged_pictures_copies_over_another_and_new_times_are_stored(
     assert not opened
 
 
+def test_a_picture_that_changes_while_it_is_read_is_read_again_by_the_next_run(
+    indexed, checkpoint, monkeypatch
+):
+    (root, update), read = indexed, embed.image_io.read
+    path = root / "00001.png"
+    Image.new("RGB", (30, 30), "red").save(path)
+    before, status = path.read_bytes(), path.stat()
+
+    def edited(source, *more):
+        Image.new("RGB", (30, 30), "blue").save(path)
+        picture = read(source, *more)
+        path.write_bytes(before)  # somebody takes the change back, with the old time
+        return picture
+
+    with monkeypatch.context() as patch:
+        patch.setattr(embed.image_io, "read", edited)
+        update()
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert update()[1] == {"read": 1, "kept": 8, "forgotten": 0}
+    agrees_with(Index.open(root / ".miniclip"), checkpoint)
+
+
+def test_copies_whose_folder_is_renamed_are_not_forgotten(indexed):
+    root, update = indexed
+    shutil.copytree(root / "below", root / "a")
+    update()
+    for old, new in (("a", "c"), ("below", "0"), ("0", "b")):
+        (root / old).rename(root / new)
+        assert update()[1] == {"read": 0, "kept": 12, "forgotten": 0}
+
+
+def test_a_hard_linked_snapshot_keeps_its_index(indexed, tmp_path):
+    root, update = indexed
+    shutil.copytree(root, tmp_path / "snapshot", copy_function=os.link)
+    (root / "00001.png").unlink()
+    assert len(update()[0]) == 8 and len(Index.open(tmp_path / "snapshot/.miniclip")) == 9
+
+
 def test_the_folder_of_an_index_elsewhere_may_be_moved(encoder, tmp_path):
     fill(tmp_path / "in", 4)
     build(tmp_path / "in", tmp_path / "i", encoder)

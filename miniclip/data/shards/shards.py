@@ -27,6 +27,7 @@ import numpy as np
 from miniclip.common import UserError, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import BadPicture, Pairs, fingerprint, printable, report_skipped
+from miniclip.data.files import walk
 from miniclip.data.shards.tar_index import (
     CAPTION_KEYS,
     DRAWS,
@@ -154,11 +155,12 @@ def is_pattern(source: str) -> bool:
 
 def is_shards(source: str) -> bool:
     """Whether a source of pairs names shards. It does if it ends in .tar or another suffix in TARS,
-    if it is an address, or if it is a folder that holds tars and no pictures."""
+    if it is an address, or if it is a folder that holds tars and, also below it, no pictures."""
     if not os.path.isdir(source):
         return source.lower().endswith(TARS) or bool(REMOTE.match(source))
-    suffixes = {os.path.splitext(name)[1].lower() for name in os.listdir(source)}
-    return ".tar" in suffixes and not suffixes & image_io.SUFFIXES
+    has_tar = any(name.lower().endswith(".tar") for name in os.listdir(source))
+    names = (name for _, names in walk(source, []) for name in names) if has_tar else ()
+    return has_tar and not any(map(image_io.is_picture, names))
 
 
 def open_shards(source: str, caption_key=None, cache_dir=None) -> Shards:
