@@ -280,7 +280,7 @@ def _is_ours(path):
 
 def _read(database, place):
     """The Index of an opened database. Raises UserError."""
-    with refusing(DAMAGED.format(printable(place / FILE))):
+    with refusing(DAMAGED.format(printable(place / FILE)), REASONS):
         [(text, crc)] = database.execute("SELECT json, crc FROM about").fetchmany(2)
         refuse({"its description is damaged": zlib.crc32(text.encode()) != crc})
         about, width = _checked(json.loads(text), place)
