@@ -182,6 +182,7 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
             "model": printable(os.path.basename(encoder.file)),
             "warnings": g.index.warnings(),
             "max_upload": MAX_UPLOAD,
+            "max_answers": MAX_ANSWERS,
             "sample": [listed(row) for row in rows],
         }
 

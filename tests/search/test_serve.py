@@ -161,6 +161,8 @@ def test_the_page_knows_what_it_searches_and_only_a_browser_here_gets_whole_path
         ("192.168.1.7", index.paths),
     ):
         about = client.get("/about", environ_base={"REMOTE_ADDR": address}).get_json()
+        for k, code in ((about["max_answers"], 200), (about["max_answers"] + 1, 400)):
+            assert client.get(f"/search?text=cup&k={k}").status_code == code
         assert (about["pictures"], about["folder"], about["model"]) == (COUNT, "in", "model.pt")
         assert [each["path"] for each in about["sample"]] == paths
         assert [(each["row"], each["name"]) for each in about["sample"]] == [
@@ -454,6 +456,9 @@ def test_the_page_in_a_browser(browser, folder, index, client):
         file = index.path(rows(words)[1])
         element("#query").send_keys(str(file))
         shows(client.post("/search", data=file.read_bytes()))
+        browser.refresh()
+        wrong = "document.querySelector('#search-wrong').textContent"
+        until(browser, f"{wrong}.includes('is gone; choose it again')")
         browser.back()
         shows(words)
 
