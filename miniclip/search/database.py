@@ -76,7 +76,7 @@ class Index:
     root: Path  # the folder of the pictures
     finished: bool = True  # False: its process was killed, and some pictures may be missing
     place: Path | None = None  # the folder of the file that it was read from
-    stamp: list | None = None  # the fingerprint of that file when it was read
+    stamp: list | None = None  # the fingerprints of FILE and OLD there when it was read
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -335,7 +335,7 @@ def _checked(about, place):
     )
     refuse({"its description is not that of an index": not is_ours})
     about["root"] = Path(os.path.normpath(place / about["root"]))
-    about |= {"place": place, "stamp": fingerprint(place / FILE)}
+    about |= {"place": place, "stamp": [fingerprint(place / name) for name in (FILE, OLD)]}
     width = about.pop("width")
     return about, width
 

@@ -25,7 +25,7 @@ import torch
 
 from miniclip.common import UserError, checked, command, number, refuse
 from miniclip.data.dataset import BadPicture, fingerprint, printable
-from miniclip.search.database import FILE, Index
+from miniclip.search.database import FILE, OLD, Index, followed
 from miniclip.search.embed import Encoder
 from miniclip.search.find import (
     SEARCH,
@@ -141,21 +141,22 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
 
     @app.before_request
     def look_for_a_new_index():
-        """Read the index again if its file has changed. Other requests use the one before meanwhile."""
+        """Read the index again if a file of it has changed. Other requests use the one before
+        meanwhile."""
         nonlocal current
-        old, first = current
-        has_changed = old.stamp != fingerprint(old.place / FILE) and flask.request.path != "/"
-        if has_changed and reading.acquire(blocking=False):
+        if flask.request.path != "/" and reading.acquire(blocking=False):
             try:
-                new = Index.open(old.place)
-                refuse(
-                    {
-                        "the index is now another folder's or another model's; stop the "
-                        "command and start it again": (new.root, new.digest)
-                        != (old.root, old.digest)
-                    }
-                )
-                current = new, first + len(old)
+                old, first = current
+                if old.stamp != [fingerprint(old.place / name) for name in (FILE, OLD)]:
+                    new = Index.open(old.place)
+                    refuse(
+                        {
+                            "the index is now another folder's or another model's; stop the "
+                            "command and start it again": (new.root, new.digest)
+                            != (old.root, old.digest)
+                        }
+                    )
+                    current = new, first + len(old)
             finally:
                 reading.release()
         g.index, g.first = current
@@ -304,6 +305,11 @@ def main(folder, index, checkpoint, device, threads, host, port):
             ),
             "--host is empty; give an address such as 127.0.0.1": not host,
         }
+    )
+    # absolute, because the current folder may be deleted and restored while the page is served
+    folder, index = (
+        path and followed(os.path.join(os.getcwd(), path))
+        for path in (folder or (None if index else "."), index)
     )
     with listen(host, port) as at:
         opened, encoder = open_search(folder, index, checkpoint, device, threads)

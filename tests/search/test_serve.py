@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 from urllib.parse import urlencode
 
 import numpy as np
@@ -60,6 +61,19 @@ def test_a_number_means_nothing_after_the_command_was_started_again(index, encod
     samples = [serve.create_app(index, encoder).test_client().get("/about") for _ in "ab"]
     first, second = ({each["row"] for each in s.get_json()["sample"]} for s in samples)
     assert not first & second
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """-> a function from the command's arguments to a test client of the page that it serves."""
+
+    def start(*arguments):
+        apps, server = [], SimpleNamespace(run=lambda: None)
+        monkeypatch.setattr(serve, "make_server", lambda app, at: apps.append(app) or server)
+        assert serve.main([*map(str, arguments), "--port", "0"]) == 0
+        return apps[0].test_client()
+
+    return start
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +197,50 @@ def test_a_new_index_is_noticed_and_no_number_means_another_picture(copied, enco
     number = next(each["row"] for each in sample if each["name"] == "new.png")
     assert client.get(f"/picture/{number}").status_code == 200
     assert rows(client.get("/search?text=a+cat")) != rows(client.get(f"/search?like={number}"))
+
+
+def test_no_number_is_given_twice_when_two_requests_notice_two_new_indexes(
+    copied, encoder, client_of, monkeypatch
+):
+    (folder, _), real, samples = copied, serve.fingerprint, []
+    client = client_of(folder)
+
+    def update(name):
+        (folder / name).unlink()
+        build.build(folder, folder / ".miniclip", encoder)
+
+    def between(path):  # another request and two updates come while the first request looks
+        monkeypatch.setattr(serve, "fingerprint", real)
+        update("00001.png")
+        samples.extend(client.get("/about").get_json()["sample"])
+        update("00002.png")
+        return real(path)
+
+    monkeypatch.setattr(serve, "fingerprint", between)
+    samples += client.get("/about").get_json()["sample"]
+    names = {(each["row"], each["name"]) for each in samples}
+    assert len(names) == len(dict(names)) == 2 * COUNT - 2
+
+
+def test_an_index_of_version_0_1_that_is_written_again_is_read_again(started, tmp_path):
+    written = shutil.copytree(ROOT / "tests/written", tmp_path / "written")
+    client = started(written / "pictures", "--checkpoint", written / "run/checkpoint.pt")
+    before, same = (client.get("/about").get_json()["sample"] for _ in "ab")
+    os.utime(written / "pictures/.miniclip/index.npz")
+    after = client.get("/about").get_json()["sample"]
+    assert before == same and before[0]["row"] + 24 == after[0]["row"]
+
+
+def test_the_current_folder_may_be_deleted_and_restored(copied, started, tmp_path, monkeypatch):
+    folder, _ = copied
+    monkeypatch.chdir(folder)
+    client = started()
+    shutil.copytree(folder, tmp_path / "kept")
+    shutil.rmtree(folder)
+    assert client.get("/").status_code == 200
+    assert "there is no index" in sentence(client.get("/about"), 400)
+    (tmp_path / "kept").rename(folder)
+    assert client.get("/about").get_json()["sample"][0]["path"].startswith(str(folder))
 
 
 def test_an_index_that_became_anothers_is_not_shown(copied, client_of, tmp_path):
