@@ -326,6 +326,7 @@ def test_what_is_wrong_in_python_is_one_sentence(index, encoder):
     for words, call in (
         ("index must be of type Index, not str", lambda: serve.create_app("A", encoder)),
         ("host must be of type str, not None", lambda: serve.create_app(index, encoder, None)),
+        ("made with", lambda: serve.create_app(replace(index, digest="0" * 64), encoder)),
         ("port 70000: .*must be 0-65535; choose", lambda: serve.listen("127.0.0.1", 70_000)),
     ):
         with pytest.raises(UserError, match=words):
@@ -360,8 +361,25 @@ def test_a_search_that_cannot_be_made_gives_a_sentence(client, query, code, word
     assert words in sentence(client.get("/search", query_string=query), code)
 
 
+@pytest.mark.parametrize(
+    "path, data, words",
+    [
+        ("search?text=caf%E9", b"", "must be in UTF-8"),
+        ("classify?classes=caf%E9,tea", b"", "must be in UTF-8"),
+        ("search?text=a&row=3", b"", "there is no parameter row; there are text, like, k"),
+        ("classify?classes=a,b&k=3", b"", "no parameter k; there are classes, template, row"),
+        ("search?text=a&text=b", b"", "each parameter only once"),
+        ("search?like=1", b"x", "not both"),
+        ("classify?classes=a,b&row=1", b"x", "not both"),
+        ("search", {"file": (io.BytesIO(b"x"), "x.png")}, "curl --data-binary @FILE"),
+    ],
+)
+def test_a_request_that_the_page_never_makes_is_told_what_is_right(client, path, data, words):
+    assert words in sentence(client.post(path, data=data), 400)
+
+
 def classify(client, upload=b"", **query):
-    asked = {"classes": "cat, dog\nfish,,cat , ", "template": "a photo of a {}."} | query
+    asked = {"classes": "cat, dog\nfish,,Cat , ", "template": "a photo of a {}."} | query
     return client.post("/classify?" + urlencode(asked), data=upload)
 
 
@@ -385,7 +403,7 @@ def test_a_picture_is_classified_by_the_name_alone_and_inside_a_template(index, 
     [
         ({"classes": ""}, b"", 400, "from 2 to 1,000 classes"),
         ({"classes": " , \n"}, b"", 400, "from 2 to 1,000 classes"),
-        ({"classes": "cat,cat"}, b"", 400, "from 2 to 1,000 classes"),
+        ({"classes": "Heart, heart"}, b"", 400, "from 2 to 1,000 classes"),
         ({"classes": ",".join(map(str, range(1001)))}, b"", 400, "from 2 to 1,000 classes"),
         ({"template": "{}" + "a" * 20_000}, b"", 400, "more than 20,000 characters"),
         ({"template": "a photo"}, b"", 400, "must hold {} once"),
@@ -423,9 +441,17 @@ def test_the_page_answers_by_its_own_address_only(client, client_of, folder):
     malformed = ["a b", "@", "127.0.0.1@evil.example:80", ":8000"]
     for names, codes in ((ours, {200}), (named, {403}), (malformed, {400, 403})):
         for name in names:
-            assert client.get("/about", headers={"Host": name}).status_code in codes, name
+            answer = client.get("/about", headers={"Host": name})
+            assert answer.status_code in codes, name
+            assert names != named or "only to localhost, to IP" in sentence(answer, 403)
     shown = client_of(folder, "photos.lan").get("/about", headers={"Host": "photos.lan"})
     assert shown.status_code == 200
+
+
+def test_the_command_says_how_others_reach_the_page(folder, started, capsys):
+    for host, others in (("127.0.0.1", False), ("0.0.0.0", True)):
+        started(folder, "--host", host)
+        assert ("can search these pictures: http://<IP" in capsys.readouterr().out) == others
 
 
 def test_the_command_refuses_in_one_sentence(folder, tmp_path, capsys, monkeypatch):
