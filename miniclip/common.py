@@ -47,13 +47,16 @@ def refuse(mistakes: dict[str, bool]) -> None:
 
 
 @contextlib.contextmanager
-def refusing(sentence: str) -> Iterator[None]:
+def refusing(sentence: str, reasons: dict[str, str] = {}) -> Iterator[None]:
     """`with refusing("x is no index"):` turns any error of the block into a UserError, for example
-    "x is no index: it lacks 'weight_map'". A damaged file can cause almost any error."""
+    "x is no index: it lacks 'weight_map'". A damaged file can cause almost any error.
+
+    reasons: {message of an error: what is said in its place}.
+    """
     try:
         yield
     except Exception as error:
-        said = re.sub(r"^\[(Errno|WinError) \d+\] ", "", str(error))
+        said = re.sub(r"^\[(Errno|WinError) \d+\] ", "", reasons.get(str(error), str(error)))
         reason = " ".join(said.split()) or type(error).__name__
         lacks = "it lacks " * isinstance(error, KeyError)
         raise UserError(f"{sentence}: {lacks}{reason[:300]}") from None

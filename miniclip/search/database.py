@@ -77,7 +77,7 @@ class Index:
     root: Path  # the folder of the pictures
     finished: bool = True  # False: its process was killed, and some pictures may be missing
     place: Path | None = None  # the folder of the file that it was read from
-    stamp: list | None = None  # the fingerprint of that file when it was read
+    stamp: list | None = None  # the fingerprints of FILE and OLD there when it was read
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -285,7 +285,7 @@ def _is_ours(path):
 
 def _read(database, place):
     """The Index of an opened database. Raises UserError."""
-    with refusing(DAMAGED.format(printable(place / FILE))):
+    with refusing(DAMAGED.format(printable(place / FILE)), REASONS):
         [(text, crc)] = database.execute("SELECT json, crc FROM about").fetchmany(2)
         refuse({"its description is damaged": zlib.crc32(text.encode()) != crc})
         about, width = _checked(json.loads(text), place)
@@ -340,7 +340,7 @@ def _checked(about, place):
     )
     refuse({"its description is not that of an index": not is_ours})
     about["root"] = Path(os.path.normpath(place / about["root"]))
-    about |= {"place": place, "stamp": fingerprint(place / FILE)}
+    about |= {"place": place, "stamp": [fingerprint(place / name) for name in (FILE, OLD)]}
     width = about.pop("width")
     return about, width
 

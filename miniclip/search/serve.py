@@ -20,12 +20,14 @@ import secrets
 import socket
 import threading
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import torch
 
-from miniclip.common import UserError, checked, command, number, refuse
+from miniclip.bpe.cleaning import clean
+from miniclip.common import UserError, checked, command, number, refuse, refusing
 from miniclip.data.dataset import BadPicture, fingerprint, printable
-from miniclip.search.database import FILE, Index
+from miniclip.search.database import FILE, OLD, Index, followed
 from miniclip.search.embed import Encoder
 from miniclip.search.find import (
     SEARCH,
@@ -72,10 +74,12 @@ HEADERS = {
 @checked
 def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
     """The page of an index, as a Flask application. host: a name that requests may use for this
-    machine, besides localhost and IP addresses."""
+    machine, besides localhost and IP addresses. Raises UserError if the index was made with another
+    model than the encoder's."""
     import flask
     from werkzeug.exceptions import HTTPException
 
+    index.must_be_of(encoder)
     app = flask.Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_UPLOAD
     page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
@@ -102,7 +106,8 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         )
 
     def listed(row):
-        """What the page says about a picture. Only browsers on this machine get its whole path."""
+        """What the page says about a picture. Only browsers on this machine, and those that ask
+        through a proxy on this machine, get its whole path."""
         is_here = ipaddress.ip_address(flask.request.remote_addr).is_loopback
         path = os.path.abspath(g.index.path(row)) if is_here else g.index.paths[row]
         return {
@@ -112,6 +117,22 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
             "path": printable(path, 4096) if UNSAFE.search(path) else path,
         }
 
+    def parameters(*names):
+        """The parameters of the request, {name: value}. Raises UserError if they are not in UTF-8,
+        or if there are others than `names`."""
+        with refusing("the parameters must be in UTF-8, for example caf%C3%A9 for café"):
+            pairs = parse_qsl(flask.request.query_string.decode(), True, errors="strict")
+        refuse(
+            {
+                f"there is no parameter {printable(name, 20)}; there are {', '.join(names)}": (
+                    name not in names
+                )
+                for name, _ in pairs
+            }
+            | {"give each parameter only once": len(dict(pairs)) < len(pairs)}
+        )
+        return dict(pairs)
+
     def chosen(number):
         """The picture that a request is about: (its row or None, its unit features (E,) or None).
 
@@ -119,6 +140,14 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         body of the request, and it has no row. Without a file there is no picture.
         """
         upload = flask.request.get_data(cache=False)  # a form would be kept in a file
+        refuse(
+            {
+                "a form was sent; send the file itself as the body (curl --data-binary @FILE)": (
+                    flask.request.mimetype == "multipart/form-data"
+                ),
+                "give the number of a picture or a file, not both": number and upload,
+            }
+        )
         if number:
             row = row_of(number)
             return row, torch.from_numpy(g.index.features[row]).float()
@@ -136,26 +165,31 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         named = re.fullmatch(ours, asked.host, re.IGNORECASE)
         if elsewhere or origin != asked.host or not named:
             flask.abort(
-                403, "request refused: open the page at the address that the command printed"
+                403,
+                f"request refused: a page at another address made it; open {asked.host} itself"
+                if named
+                else "this page answers only to localhost, to IP addresses and to the name given "
+                "with --host",
             )
 
     @app.before_request
     def look_for_a_new_index():
-        """Read the index again if its file has changed. Other requests use the one before meanwhile."""
+        """Read the index again if a file of it has changed. Other requests use the one before
+        meanwhile."""
         nonlocal current
-        old, first = current
-        has_changed = old.stamp != fingerprint(old.place / FILE) and flask.request.path != "/"
-        if has_changed and reading.acquire(blocking=False):
+        if flask.request.path != "/" and reading.acquire(blocking=False):
             try:
-                new = Index.open(old.place)
-                refuse(
-                    {
-                        "the index is now another folder's or another model's; stop the "
-                        "command and start it again": (new.root, new.digest)
-                        != (old.root, old.digest)
-                    }
-                )
-                current = new, first + len(old)
+                old, first = current
+                if old.stamp != [fingerprint(old.place / name) for name in (FILE, OLD)]:
+                    new = Index.open(old.place)
+                    refuse(
+                        {
+                            "the index is now another folder's or another model's; stop the "
+                            "command and start it again": (new.root, new.digest)
+                            != (old.root, old.digest)
+                        }
+                    )
+                    current = new, first + len(old)
             finally:
                 reading.release()
         g.index, g.first = current
@@ -182,6 +216,7 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
             "model": printable(os.path.basename(encoder.file)),
             "warnings": g.index.warnings(),
             "max_upload": MAX_UPLOAD,
+            "max_answers": MAX_ANSWERS,
             "sample": [listed(row) for row in rows],
         }
 
@@ -200,7 +235,7 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
 
     @app.route("/search", methods=["GET", "POST"])
     def search():
-        asked = flask.request.args
+        asked = parameters("text", "like", "k")
         wanted_k = asked.get("k", "24")
         is_number = re.fullmatch("[0-9]{1,3}", wanted_k) and 1 <= int(wanted_k) <= MAX_ANSWERS
         refuse({f"k must be a whole number from 1 to {MAX_ANSWERS}": not is_number})
@@ -219,14 +254,15 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
 
     @app.post("/classify")
     def classify():
-        asked = flask.request.args
-        names = (name.strip() for name in re.split(r"[,\n]", asked.get("classes", "")))
-        names, template = list(dict.fromkeys(filter(None, names))), asked.get("template", "{}")
+        asked = parameters("classes", "template", "row")
+        typed, template = re.split(r"[,\n]", asked.get("classes", "")), asked.get("template", "{}")
+        # the tokenizer takes "Heart" and "heart" for the same name: one class, as first spelled
+        spelled = {clean(name): name.strip() for name in reversed(typed)}
+        names = [spelled[key] for key in dict.fromkeys(map(clean, typed)) if key]
         refuse(
             {
-                f"type from 2 to {MAX_CLASSES:,} classes, separated by commas": not (
-                    2 <= len(names) <= MAX_CLASSES
-                ),
+                f"type from 2 to {MAX_CLASSES:,} classes, separated by commas; capital letters "
+                "make no difference": not 2 <= len(names) <= MAX_CLASSES,
                 "the template must hold {} once, where the name goes": template.count("{}") != 1,
                 f"classes and template have more than {MOST_TEXT:,} characters; leave some out": (
                     len(asked.get("classes", "") + template) > MOST_TEXT
@@ -304,6 +340,11 @@ def main(folder, index, checkpoint, device, threads, host, port):
             "--host is empty; give an address such as 127.0.0.1": not host,
         }
     )
+    # absolute, because the current folder may be deleted and restored while the page is served
+    folder, index = (
+        path and followed(os.path.join(os.getcwd(), path))
+        for path in (folder or (None if index else "."), index)
+    )
     with listen(host, port) as at:
         opened, encoder = open_search(folder, index, checkpoint, device, threads)
         server = make_server(create_app(opened, encoder, host), at)
@@ -311,6 +352,9 @@ def main(folder, index, checkpoint, device, threads, host, port):
         shown = f"[{address}]" if ":" in address else address
         print(f"{len(opened):,} pictures: http://{shown}:{port}", *opened.warnings(), sep="\n")
         if not ipaddress.ip_address(address).is_loopback:
-            print("anyone who can reach this machine can search these pictures")
+            print(
+                "anyone who can reach this machine can search these pictures"
+                + f": http://<IP of this machine>:{port}" * (address in ("0.0.0.0", "::"))
+            )
         print("Ctrl-C ends it", flush=True)
         server.run()  # until Ctrl-C

@@ -370,6 +370,11 @@ REFUSED = {
         f"rm in/.miniclip/*; mkfifo in/.miniclip/{FILE}",
         f"index in {MODEL}",
     ),
+    "a_database_with_a_page_of_zeros": (
+        "cannot be read as an index: it is damaged; delete it, and make the index again",
+        f"dd if=/dev/zero of=in/.miniclip/{FILE} bs=16384 seek=3 count=1 conv=notrunc",
+        "find cup in",
+    ),
     "a_journal_whose_database_was_deleted": (
         "index.sqlite-journal belongs to an index that is gone; delete it",
         f"cd in/.miniclip; mv {FILE} {FILE}-journal",

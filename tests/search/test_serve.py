@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 from urllib.parse import urlencode
 
 import numpy as np
@@ -60,6 +61,19 @@ def test_a_number_means_nothing_after_the_command_was_started_again(index, encod
     samples = [serve.create_app(index, encoder).test_client().get("/about") for _ in "ab"]
     first, second = ({each["row"] for each in s.get_json()["sample"]} for s in samples)
     assert not first & second
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """-> a function from the command's arguments to a test client of the page that it serves."""
+
+    def start(*arguments):
+        apps, server = [], SimpleNamespace(run=lambda: None)
+        monkeypatch.setattr(serve, "make_server", lambda app, at: apps.append(app) or server)
+        assert serve.main([*map(str, arguments), "--port", "0"]) == 0
+        return apps[0].test_client()
+
+    return start
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +175,8 @@ def test_the_page_knows_what_it_searches_and_only_a_browser_here_gets_whole_path
         ("192.168.1.7", index.paths),
     ):
         about = client.get("/about", environ_base={"REMOTE_ADDR": address}).get_json()
+        for k, code in ((about["max_answers"], 200), (about["max_answers"] + 1, 400)):
+            assert client.get(f"/search?text=cup&k={k}").status_code == code
         assert (about["pictures"], about["folder"], about["model"]) == (COUNT, "in", "model.pt")
         assert [each["path"] for each in about["sample"]] == paths
         assert [(each["row"], each["name"]) for each in about["sample"]] == [
@@ -181,6 +197,50 @@ def test_a_new_index_is_noticed_and_no_number_means_another_picture(copied, enco
     number = next(each["row"] for each in sample if each["name"] == "new.png")
     assert client.get(f"/picture/{number}").status_code == 200
     assert rows(client.get("/search?text=a+cat")) != rows(client.get(f"/search?like={number}"))
+
+
+def test_no_number_is_given_twice_when_two_requests_notice_two_new_indexes(
+    copied, encoder, client_of, monkeypatch
+):
+    (folder, _), real, samples = copied, serve.fingerprint, []
+    client = client_of(folder)
+
+    def update(name):
+        (folder / name).unlink()
+        build.build(folder, folder / ".miniclip", encoder)
+
+    def between(path):  # another request and two updates come while the first request looks
+        monkeypatch.setattr(serve, "fingerprint", real)
+        update("00001.png")
+        samples.extend(client.get("/about").get_json()["sample"])
+        update("00002.png")
+        return real(path)
+
+    monkeypatch.setattr(serve, "fingerprint", between)
+    samples += client.get("/about").get_json()["sample"]
+    names = {(each["row"], each["name"]) for each in samples}
+    assert len(names) == len(dict(names)) == 2 * COUNT - 2
+
+
+def test_an_index_of_version_0_1_that_is_written_again_is_read_again(started, tmp_path):
+    written = shutil.copytree(ROOT / "tests/written", tmp_path / "written")
+    client = started(written / "pictures", "--checkpoint", written / "run/checkpoint.pt")
+    before, same = (client.get("/about").get_json()["sample"] for _ in "ab")
+    os.utime(written / "pictures/.miniclip/index.npz")
+    after = client.get("/about").get_json()["sample"]
+    assert before == same and before[0]["row"] + 24 == after[0]["row"]
+
+
+def test_the_current_folder_may_be_deleted_and_restored(copied, started, tmp_path, monkeypatch):
+    folder, _ = copied
+    monkeypatch.chdir(folder)
+    client = started()
+    shutil.copytree(folder, tmp_path / "kept")
+    shutil.rmtree(folder)
+    assert client.get("/").status_code == 200
+    assert "there is no index" in sentence(client.get("/about"), 400)
+    (tmp_path / "kept").rename(folder)
+    assert client.get("/about").get_json()["sample"][0]["path"].startswith(str(folder))
 
 
 def test_an_index_that_became_anothers_is_not_shown(copied, client_of, tmp_path):
@@ -266,6 +326,7 @@ def test_what_is_wrong_in_python_is_one_sentence(index, encoder):
     for words, call in (
         ("index must be of type Index, not str", lambda: serve.create_app("A", encoder)),
         ("host must be of type str, not None", lambda: serve.create_app(index, encoder, None)),
+        ("made with", lambda: serve.create_app(replace(index, digest="0" * 64), encoder)),
         ("port 70000: .*must be 0-65535; choose", lambda: serve.listen("127.0.0.1", 70_000)),
     ):
         with pytest.raises(UserError, match=words):
@@ -300,8 +361,25 @@ def test_a_search_that_cannot_be_made_gives_a_sentence(client, query, code, word
     assert words in sentence(client.get("/search", query_string=query), code)
 
 
+@pytest.mark.parametrize(
+    "path, data, words",
+    [
+        ("search?text=caf%E9", b"", "must be in UTF-8"),
+        ("classify?classes=caf%E9,tea", b"", "must be in UTF-8"),
+        ("search?text=a&row=3", b"", "there is no parameter row; there are text, like, k"),
+        ("classify?classes=a,b&k=3", b"", "no parameter k; there are classes, template, row"),
+        ("search?text=a&text=b", b"", "each parameter only once"),
+        ("search?like=1", b"x", "not both"),
+        ("classify?classes=a,b&row=1", b"x", "not both"),
+        ("search", {"file": (io.BytesIO(b"x"), "x.png")}, "curl --data-binary @FILE"),
+    ],
+)
+def test_a_request_that_the_page_never_makes_is_told_what_is_right(client, path, data, words):
+    assert words in sentence(client.post(path, data=data), 400)
+
+
 def classify(client, upload=b"", **query):
-    asked = {"classes": "cat, dog\nfish,,cat , ", "template": "a photo of a {}."} | query
+    asked = {"classes": "cat, dog\nfish,,Cat , ", "template": "a photo of a {}."} | query
     return client.post("/classify?" + urlencode(asked), data=upload)
 
 
@@ -325,7 +403,7 @@ def test_a_picture_is_classified_by_the_name_alone_and_inside_a_template(index, 
     [
         ({"classes": ""}, b"", 400, "from 2 to 1,000 classes"),
         ({"classes": " , \n"}, b"", 400, "from 2 to 1,000 classes"),
-        ({"classes": "cat,cat"}, b"", 400, "from 2 to 1,000 classes"),
+        ({"classes": "Heart, heart"}, b"", 400, "from 2 to 1,000 classes"),
         ({"classes": ",".join(map(str, range(1001)))}, b"", 400, "from 2 to 1,000 classes"),
         ({"template": "{}" + "a" * 20_000}, b"", 400, "more than 20,000 characters"),
         ({"template": "a photo"}, b"", 400, "must hold {} once"),
@@ -363,9 +441,17 @@ def test_the_page_answers_by_its_own_address_only(client, client_of, folder):
     malformed = ["a b", "@", "127.0.0.1@evil.example:80", ":8000"]
     for names, codes in ((ours, {200}), (named, {403}), (malformed, {400, 403})):
         for name in names:
-            assert client.get("/about", headers={"Host": name}).status_code in codes, name
+            answer = client.get("/about", headers={"Host": name})
+            assert answer.status_code in codes, name
+            assert names != named or "only to localhost, to IP" in sentence(answer, 403)
     shown = client_of(folder, "photos.lan").get("/about", headers={"Host": "photos.lan"})
     assert shown.status_code == 200
+
+
+def test_the_command_says_how_others_reach_the_page(folder, started, capsys):
+    for host, others in (("127.0.0.1", False), ("0.0.0.0", True)):
+        started(folder, "--host", host)
+        assert ("can search these pictures: http://<IP" in capsys.readouterr().out) == others
 
 
 def test_the_command_refuses_in_one_sentence(folder, tmp_path, capsys, monkeypatch):
@@ -454,6 +540,9 @@ def test_the_page_in_a_browser(browser, folder, index, client):
         file = index.path(rows(words)[1])
         element("#query").send_keys(str(file))
         shows(client.post("/search", data=file.read_bytes()))
+        browser.refresh()
+        wrong = "document.querySelector('#search-wrong').textContent"
+        until(browser, f"{wrong}.includes('is gone; choose it again')")
         browser.back()
         shows(words)
 
