@@ -40,8 +40,12 @@ class _Text(torch.nn.Sequential):
 def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bool = False) -> None:
     """Write image.onnx and text.onnx into a folder. half: weights and features in float16.
 
+    overwrite: replace files that exist. If one of them is a link, the link is replaced, and the
+    file that it leads to stays as it is.
+
     Raises UserError if onnxscript is not installed, if a file is there and overwrite is False, if a
-    tower does not fit into a file of ONNX, or if float16 cannot hold the weights.
+    file is write-protected, if a tower does not fit into a file of ONNX, or if float16 cannot hold
+    the weights.
     """
     refuse({"onnx needs: pip install onnxscript": find_spec("onnxscript") is None})
     size, length = model.config["image_size"], model.config["context_length"]

@@ -182,13 +182,15 @@ def save_huggingface(
     - tokenizer: it is written into the last three files. None means the released tokenizer, if the
       model was trained with it. If it is None and the model's vocabulary is unknown, the three
       files are not written, and a warning says so.
-    - overwrite: replace files that exist.
+    - overwrite: replace files that exist. If one of them is a link, as in the cache of the hub, the
+      link is replaced, and the file that it leads to stays as it is.
 
     Raises UserError
 
     - for a ResNet;
     - if the model was trained with another vocabulary than that tokenizer has;
-    - for a folder in which files of another model would stay beside the new ones, e.g. its
+    - if a file that would be replaced is write-protected;
+    - for a folder with other files that transformers would read beside the new ones, e.g. a
       tokenizer.json.
     """
     must_be_clip(model)
@@ -222,9 +224,8 @@ def save_huggingface(
     }
     refuse(
         {
-            f"{folder} holds the {name} of another model; give an empty folder": os.path.lexists(
-                folder / name
-            )
+            f"{folder} holds {name}, which would be read beside the new files; give an empty "
+            "folder": os.path.lexists(folder / name)
             for name in READ_BY_OTHERS
             if name not in (WEIGHTS, *written)
         }
@@ -236,7 +237,7 @@ def save_huggingface(
     # config.json goes first and comes last, so that nobody reads new weights with the config of
     # another model
     with replacing_all(contents):
-        Path(os.path.realpath(folder / "config.json")).unlink(missing_ok=True)
+        (folder / "config.json").unlink(missing_ok=True)
 
 
 def to_theirs(state: dict) -> dict:

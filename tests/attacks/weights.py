@@ -480,6 +480,24 @@ def a_folder_whose_writing_is_killed(folder):
     miniclip.load("hf")
 
 
+@attack(code=0)
+def an_export_over_a_snapshot_that_shares_its_files_with_another(folder):
+    tokenizer = our_checkpoint(tiny(), "c.pt")
+    save_huggingface(tiny(), "blobs", tokenizer)
+    for path in [*Path("blobs").iterdir()]:
+        for revision in ("r1", "r2"):
+            Path(revision).mkdir(exist_ok=True)
+            Path(revision, path.name).symlink_to(f"../{path}")
+    os.symlink("r1", "newest")
+    refused("model.safetensors exists", save_huggingface, tiny(), "newest", tokenizer)
+    save_huggingface(tiny(vision_heads=8), "newest", tokenizer, overwrite=True)
+    assert [miniclip.load(r)[0].config["vision_heads"] for r in ("r1", "r2", "blobs")] == [8, 4, 4]
+    assert os.path.islink("newest") and not os.path.islink("r1/config.json")
+    Path("copy").mkdir()
+    os.symlink("gone", "copy/vocab.json")
+    refused("copy/vocab.json exists", save_huggingface, tiny(), "copy", tokenizer)
+
+
 @attack(code=0, slow=True)
 def models_that_could_not_be_read_again(folder):
     model, tokenizer = tiny_release(pytest.MonkeyPatch()), our_checkpoint(tiny(), "c.pt")
@@ -699,10 +717,15 @@ class Arrays(list):
 
 
 @attack(code=0)
-def an_export_over_an_older_one_on_a_disk_that_fails_when_it_flushes(folder):
-    tokenizer = our_checkpoint(tiny(), "c.pt")
+def an_export_over_an_older_one_that_is_protected_or_on_a_disk_that_fails_when_it_flushes(folder):
+    tokenizer, access = our_checkpoint(tiny(), "c.pt"), os.access
     save_huggingface(tiny(), "hf", tokenizer)
     before = {path: path.read_bytes() for path in Path("hf").iterdir()}
+    os.access = lambda path, mode: "merges" not in str(path) and access(path, mode)  # chattr +i
+    protected = "hf/merges.txt is write-protected"
+    refused(protected, save_huggingface, tiny(), "hf", tokenizer, overwrite=True)
+    assert before == {path: path.read_bytes() for path in Path("hf").iterdir()}
+    os.access = access
 
     def full(file):
         raise OSError(errno.EDQUOT, "Disk quota exceeded")
