@@ -46,6 +46,19 @@ def refuse(mistakes: dict[str, bool]) -> None:
             raise UserError(sentence)
 
 
+def odd_file(path: str | Path) -> dict[str, bool]:
+    """The mistakes for `refuse` at a path that should be a file. None of them holds if there is a
+    file, or nothing at all."""
+    there = os.path.exists(path)
+    return {
+        f"{path} is a link to a file that is gone; bring that file back": (
+            os.path.lexists(path) and not there
+        ),
+        # a pipe could block for ever
+        f"{path} is not a file": there and not os.path.isfile(path),
+    }
+
+
 @contextlib.contextmanager
 def refusing(sentence: str) -> Iterator[None]:
     """`with refusing("x is no index"):` turns any error of the block into a UserError, for example

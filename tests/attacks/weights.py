@@ -106,6 +106,10 @@ CHECKPOINTS = {
     "a_depth_of_a_half": (config(text_layers=0.5), "text_layers is 0.5"),
     "an_activation_of_2_to_the_60": (config(activation=doubled()), "tuples inside each other"),
     "an_unknown_number": (config(depth=3), "describes no model"),
+    "a_name_of_2_mb": (
+        config(name="x" * 2**21),
+        "name cannot be a text of more than 200 char[a-z]*$",
+    ),
     "a_config_without_widths": (lambda s: s["config"].clear(), "describes no model"),
     "a_config_that_is_a_list": (lambda s: s.update(config=[1]), "'config' is a list"),
     "no_tokenizer": (lambda s: s.pop("tokenizer"), "'tokenizer' is missing"),
@@ -550,7 +554,8 @@ table(
         "that_inflates": (inflating, "0 merges"),
         "of_6_gb_without_content": (lambda p: p.touch() or os.truncate(p, 6 << 30), "no voca"),
         "that_is_cut": (lambda p: p.write_bytes(CUT), "no vocabulary: Compressed file ended"),
-        "that_is_a_pipe": (os.mkfifo, "no vocabulary: it is not a file"),
+        "that_is_a_pipe": (os.mkfifo, "no vocabulary: t.json is not a file"),
+        "that_is_a_dangling_link": (lambda p: p.symlink_to("gone"), "no .* link to a file that is"),
     },
     vocabulary,
     "a_vocabulary_{}",
@@ -570,7 +575,7 @@ def a_class_name_that_is_cut(folder):
 def load_folder_with(name, change):
     """A folder of Hugging Face, in which `change` puts something else in the place of a file."""
     save_huggingface(tiny(), "hf", our_checkpoint(tiny(), "c.pt"))
-    os.unlink(f"hf/{name}")
+    Path(f"hf/{name}").unlink(missing_ok=True)
     change(f"hf/{name}")
     miniclip.load("hf")
 
@@ -633,13 +638,18 @@ def terabyte(path):
     os.truncate(path, 10**12)
 
 
+DANGLING = """config.json preprocessor_config.json processor_config.json tokenizer.json vocab.json
+    tokenizer_config.json added_tokens.json model.safetensors""".split()
 table(
     {
-        "vocabulary_is_a_dangling_link": (
-            "vocab.json",
+        f"{name}_is_a_dangling_link": (
+            name,
             lambda path: os.symlink("gone", path),
-            "vocab.json or merges.txt holds no tokenizer of CLIP's kind: .*No such file",
-        ),
+            f"hf/{name} is a link to a file that is gone; bring that file back",
+        )
+        for name in DANGLING
+    }
+    | {
         "vocabulary_is_a_pipe": ("vocab.json", os.mkfifo, "vocab.json is not a file"),
         "merges_are_a_pipe": ("merges.txt", os.mkfifo, "merges.txt cannot be read: not a file"),
         "settings_add_a_token": (
@@ -647,11 +657,30 @@ table(
             lambda path: Path(path).write_text(json.dumps({"added_tokens_decoder": ADDED})),
             "holds no tokenizer of CLIP's kind: it has added tokens",
         ),
+        "file_of_added_tokens_has_one": (
+            "added_tokens.json",
+            lambda path: Path(path).write_text('{"<cat-toy>": 520}'),
+            "holds no tokenizer of CLIP's kind: it has added tokens",
+        ),
         "merges_are_a_terabyte": ("merges.txt", terabyte, "merges.txt is too long"),
     },
     load_folder_with,
     "a_hugging_face_folder_whose_{}",
 )
+
+
+@attack(code=0)
+def added_tokens_that_the_vocabulary_has(folder):
+    for tokens in ({}, {"<|endoftext|>": 519}):
+        load_folder_with("added_tokens.json", lambda p: Path(p).write_text(json.dumps(tokens)))
+        shutil.rmtree("hf")
+
+
+@attack(says="open_clip_config.json is a link to a file that is gone; bring that file back")
+def a_config_of_open_clip_that_is_a_dangling_link(folder):
+    os.symlink("gone", "open_clip_config.json")
+    save_file(tiny().state_dict(), "w.safetensors")
+    miniclip.load("w.safetensors")
 
 
 @attack(code=0)

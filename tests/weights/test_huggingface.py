@@ -403,7 +403,9 @@ def test_what_transformers_has_not_got_is_not_written(folder, tmp_path):
         assert not out.exists()
 
 
-def test_a_folder_with_files_that_would_be_read_beside_the_new_ones_is_not_written_to(folder, tmp_path):
+def test_a_folder_with_files_that_would_be_read_beside_the_new_ones_is_not_written_to(
+    folder, tmp_path
+):
     model, tokenizer = load(folder)[0], Tokenizer.train(TEXTS * 9, 540)
     out = tmp_path / "out"
     save_huggingface(model, out, tokenizer)
