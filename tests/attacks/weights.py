@@ -279,7 +279,7 @@ TERABYTE = archive.MAGIC + pickle.dumps([bytearray(b"x")], 2).replace(
 FOREIGN = {
     "a_web_page": (b"<!doctype html>", 1000, "no file of torch.save"),
     "a_file_of_20_gb_without_content": (b"", 20 << 30, "no file of torch.save"),
-    "an_empty_zip": (b"PK\5\6", 22, "a zip of other files; unpack it"),
+    "an_empty_zip": (b"PK\5\6", 22, "a zip of other files; give a file of weights"),
     "a_pickle_that_asks_for_an_array_of_a_terabyte": (TERABYTE, len(TERABYTE), "bytearray"),
     "a_pointer_of_git_lfs": (b"version https://git-lfs.github.com/spec/v1\n", 130, "Git LFS"),
 }
@@ -377,7 +377,7 @@ ZIPS = {
     "safetensors": (save_file, "w.safetensors", ""),
     "arrays": (lambda state, name: Path(name).write_bytes(b"x"), "w.npy", ""),
 }
-table(ZIPS, zip_of, "a_zip_of_{}", "w.pt .*a zip of other files; unpack it{}")
+table(ZIPS, zip_of, "a_zip_of_{}", "w.pt .*a zip of other files; give a file of weights{}")
 
 
 @attack(says="there is no weights file at x{300}$")
@@ -807,6 +807,14 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
         "must be miniclip's, and not a tuple",
     ),
     "no_names": (lambda: classifier_weights(None, None, [], ["{}"]), "a non-empty list of class"),
+    "a_missing_value_among_names": (
+        lambda: classifier_weights(None, None, ["cup", float("nan"), 5], ["{}"]),
+        r"class names must be texts, and names\[1\] is nan",
+    ),
+    "a_name_of_a_mark_alone": (
+        lambda: classifier_weights(*miniclip.load("web")[:2], ["\u0345", "cup"], ["{}"]),
+        "a class name has no tokens",
+    ),
     "no_templates": (lambda: classifier_weights(None, None, ["cup"], []), "non-empty list such as"),
     "a_template_without_its_place": (
         lambda: classifier_weights(tiny(), Tokenizer([]), ["cup"], ["a cup"]),
