@@ -7,6 +7,7 @@ for transformers. With open_clip, it is a file for open_clip (docs/weights.md).
 """
 
 import copy
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -75,7 +76,9 @@ def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bo
     for name, (tower, example) in towers.items():
         free = ({0: torch.export.Dim("batch", min=1)},)
         program = torch.export.export(tower, (example,), dynamic_shapes=free)
-        made[name] = torch.onnx.export(program, (), verbose=False, output_names=["features"])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # torch 2.13 warns of its own code
+            made[name] = torch.onnx.export(program, (), verbose=False, output_names=["features"])
     # a function makes the bytes, so that those of one tower at a time are in memory
     contents = {
         Path(folder) / name: lambda program=program: program.model_proto.SerializeToString()

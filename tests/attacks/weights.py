@@ -601,7 +601,8 @@ def a_picture_without_pixels_is_left_out_alone(folder):
 
 @attack(says="w.pt has two tensors of one name")
 def weights_with_and_without_the_prefix_of_ddp(folder):
-    torch.save(tiny().state_dict() | {"module.visual.proj": torch.ones(32, 8)}, "w.pt")
+    state = {f"module.{name}": x for name, x in tiny().state_dict().items()}
+    torch.save(state | {"visual.proj": torch.ones(32, 8)}, "w.pt")
     miniclip.load("w.pt")
 
 
