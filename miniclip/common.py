@@ -49,13 +49,12 @@ def refuse(mistakes: dict[str, bool]) -> None:
 def odd_file(path: str | Path) -> dict[str, bool]:
     """The mistakes for `refuse` at a path that should be a file. None of them holds if there is a
     file, or nothing at all."""
-    there = os.path.exists(path)
     return {
         f"{path} is a link to a file that is gone; bring that file back": (
-            os.path.lexists(path) and not there
+            os.path.islink(path) and not os.path.exists(path)
         ),
         # a pipe could block for ever
-        f"{path} is not a file": there and not os.path.isfile(path),
+        f"{path} is not a file": os.path.exists(path) and not os.path.isfile(path),
     }
 
 

@@ -285,8 +285,7 @@ def _plain(value):
     checkpoint can hold no others."""
     if isinstance(value, (list, tuple)):
         return [_plain(part) for part in value]
-    is_whole = isinstance(value, Integral) and not isinstance(value, bool)
-    return int(value) if is_whole else value
+    return int(value) if isinstance(value, Integral) and type(value) is not bool else value
 
 
 @checked

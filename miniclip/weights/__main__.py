@@ -76,9 +76,7 @@ def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bo
     for name, (tower, example) in towers.items():
         free = ({0: torch.export.Dim("batch", min=1)},)
         program = torch.export.export(tower, (example,), dynamic_shapes=free)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # torch 2.13 warns of its own code
-            made[name] = torch.onnx.export(program, (), verbose=False, output_names=["features"])
+        made[name] = torch.onnx.export(program, (), verbose=False, output_names=["features"])
     # a function makes the bytes, so that those of one tower at a time are in memory
     contents = {
         Path(folder) / name: lambda program=program: program.model_proto.SerializeToString()
@@ -92,6 +90,7 @@ def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bo
 def main(export, checkpoint, out, format, half, activation, overwrite):
     """The command. export: always "export", because there is no other command."""
     refuse({"--half only applies to --format onnx": half and format != "onnx"})
+    warnings.filterwarnings("ignore", ".*treespec", FutureWarning)  # about torch 2.13's own code
     model, tokenizer, _ = load(checkpoint, activation=activation)
     if format == "onnx":
         save_onnx(model, out, half, overwrite)

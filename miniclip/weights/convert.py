@@ -256,8 +256,8 @@ def _state_dict(path, content):
         }
     )
     # what DDP, torch.compile and Lightning put before each name: "module.", "_orig_mod.", "model."
-    scales = (name for name in content if name.endswith("logit_scale"))
-    prefix = min(scales, default="").removesuffix("logit_scale")
+    ends = (name.removesuffix("logit_scale") for name in content if name.endswith("logit_scale"))
+    prefix = min(ends, default="")
     state = {name.removeprefix(prefix): tensor for name, tensor in content.items()}
     refuse({f"{path} has two tensors of one name": len(state) < len(content)})
     # OpenAI's archives hold three numbers and the causal mask beside the weights
