@@ -46,6 +46,18 @@ def refuse(mistakes: dict[str, bool]) -> None:
             raise UserError(sentence)
 
 
+def odd_file(path: str | Path) -> dict[str, bool]:
+    """The mistakes for `refuse` at a path that should be a file. None of them holds if there is a
+    file, or nothing at all."""
+    return {
+        f"{path} is a link to a file that is gone; bring that file back": (
+            os.path.islink(path) and not os.path.exists(path)
+        ),
+        # a pipe could block for ever
+        f"{path} is not a file": os.path.exists(path) and not os.path.isfile(path),
+    }
+
+
 @contextlib.contextmanager
 def refusing(sentence: str, reasons: dict[str, str] = {}) -> Iterator[None]:
     """`with refusing("x is no index"):` turns any error of the block into a UserError, for example
@@ -341,13 +353,14 @@ def save_figure(figure, path: str | Path, dpi: int = 100) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: str | Path) -> Iterator:
+def replacing(path: str | Path, follow: bool = True) -> Iterator:
     """`with replacing(path) as file:` writes a binary file, which replaces `path` when complete.
 
-    If `path` is a link, the file that it leads to is replaced. If the block raises an exception,
-    the file at `path` is unchanged. Raises UserError if `path` exists, but is not a file.
+    If `path` is a link, the file that it leads to is replaced; with follow=False the link itself
+    is. If the block raises an exception, the file at `path` is unchanged. Raises UserError if
+    `path` exists, but is not a file or a link to a file.
     """
-    path = _target(path)
+    path = _target(path, follow)
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path.parent)
     temporary = path.with_name(f".miniclip-{os.getpid()}-{secrets.token_hex(4)}.tmp")
@@ -378,23 +391,27 @@ def replacing(path: str | Path) -> Iterator:
 @contextlib.contextmanager
 def replacing_all(contents: dict[Path, Callable[[], bytes]]) -> Iterator[None]:
     """`with replacing_all({path: a function that returns the bytes}):` writes all files to the
-    disk. After the block each replaces its path, as with `replacing`, in the order of the dict.
+    disk. After the block each replaces its path, in the order of the dict. If a path is a link,
+    the link itself is replaced, because other folders may share the file that it leads to. The
+    blobs in the hub's cache, for example, belong to several revisions of a model.
 
     If one of the files cannot be written, or the block raises an exception, no path is replaced.
+    If the system then refuses to replace one of the paths, for example because it is a mount point,
+    the paths before it in the dict have already been replaced.
     """
     with contextlib.ExitStack() as files:
         for path, content in reversed(contents.items()):  # ExitStack leaves the last one first
-            file = files.enter_context(replacing(path))
+            file = files.enter_context(replacing(path, follow=False))
             file.write(content())
             file.flush()
             os.fsync(file.fileno())
         yield
 
 
-def _target(path):
-    """The file that `path` leads to, through its links, as a Path. Raises UserError if something
-    other than a file is there."""
-    target = Path(os.path.realpath(path))
+def _target(path, follow=True):
+    """The file that `path` leads to, through its links, as a Path, or `path` itself if follow is
+    False. Raises UserError if something other than a file is there."""
+    target = Path(os.path.realpath(path) if follow else path)
     refuse(
         {
             f"{target} is not a file and cannot be written; choose another name": (
@@ -424,12 +441,16 @@ def remove_leftovers(folder: Path) -> None:
 
 def check_new(path: str | Path, overwrite: bool = False) -> None:
     """Raise UserError unless a file can be written at `path`, which the user named. Called before
-    the work starts. An existing file may be replaced only with `overwrite`."""
+    the work starts. An existing file or link may be replaced only with `overwrite`, and a
+    write-protected file not at all."""
     check_output(path)
     refuse(
         {
             f"{path} exists; choose another name, or add --overwrite (in Python: overwrite=True) to "
-            "replace it": os.path.exists(path) and not overwrite
+            "replace it": os.path.lexists(path) and not overwrite,
+            f"{path} is write-protected; choose another name, or make it writable": (
+                os.path.exists(path) and not os.access(path, os.W_OK)
+            ),
         }
     )
 

@@ -162,17 +162,26 @@ def encode_texts(model, tokenizer, texts: str | Iterable, batch_size: int = 512)
 def classifier_weights(model, tokenizer, names: Iterable, templates: Iterable) -> torch.Tensor:
     """The zero-shot classifier: (E, classes) fp32, columns of length one.
 
-    names: one string per class. templates: strings with one {} for the name; a bare "{}" is the
-    name alone. Raises ValueError if names or templates are empty, if a template does not hold {}
-    exactly once, if a name does not fit into the context, or if the model knows none of its words.
+    names: one string per class. If two classes have the same name, their columns are equal, and
+    `classify` finds only the first of them. templates: strings with one {} for the name; a bare
+    "{}" is the name alone. Raises ValueError if names or templates are empty or hold something
+    else than strings, if a template does not hold {} exactly once, or if a name has no tokens or
+    does not fit into the context.
+
+    A name whose words did not occur in training raises no error. The model has learned nothing
+    about such words, so the scores of this class are noise.
     """
     names, templates = list(names), list(templates)
-    strings = bool(names) and all(isinstance(name, str) for name in names)
-    empty = strings and not all(map(clean, names))
+    empty = not all(clean(name) for name in names if isinstance(name, str))
     wrong = [t for t in templates if not isinstance(t, str) or t.count("{}") != 1]
     refuse(
         {
-            "names must be a non-empty list of class names": not strings,
+            "names must be a non-empty list of class names": not names,
+            **{
+                f"class names must be texts, and names[{k}] is {name!r:.40}": True
+                for k, name in enumerate(names)
+                if not isinstance(name, str)
+            },
             "a class name is empty; leave it out, or give the name": empty,
             'templates must be a non-empty list such as ["a photo of a {}."]': not templates,
             f"a template must hold {{}} once, where the name goes: {wrong}": wrong,
@@ -185,7 +194,7 @@ def classifier_weights(model, tokenizer, names: Iterable, templates: Iterable) -
     starts = [t.split("{}")[0] + name for name in names for t in templates]
     tokenizer(starts, trim=True, truncate=False)
     mean = features.unflatten(0, (len(names), len(templates))).mean(1)  # (classes, E)
-    refuse({"a name has no words that the model knows": not mean.any(1).all()})
+    refuse({"a class name has no tokens; leave it out": not mean.any(1).all()})
     return F.normalize(mean, dim=1).T
 
 

@@ -164,8 +164,12 @@ def test_files_that_belong_together_are_replaced_in_their_order_or_not_at_all(
 ):
     paths, replaced, replace = [tmp_path / name for name in "abc"], [], os.replace
     monkeypatch.setattr(os, "replace", lambda new, old: replaced.append(old) or replace(new, old))
+    (tmp_path / "shared").write_text("shared")  # as in the hub's cache
+    paths[1].symlink_to("shared")
     with replacing_all({path: path.name.encode for path in paths}):
         assert not replaced
+    assert (tmp_path / "shared").read_text() == "shared" and not paths[1].is_symlink()
+    (tmp_path / "shared").unlink()
     assert replaced == paths and [path.read_text() for path in paths] == [*"abc"]
     broken = {paths[0]: lambda: b"new", paths[1]: lambda: 1 / 0}
     with pytest.raises(ZeroDivisionError), replacing_all(broken):

@@ -19,9 +19,14 @@ ANSWER = "miniclip.zeroshot:classifier_weights"
 def classifier_weights(model, tokenizer, names: Iterable, templates: Iterable) -> torch.Tensor:
     """The zero-shot classifier: (E, classes) fp32, columns of length one.
 
-    names: one string per class. templates: strings with one {} for the name; a bare "{}" is the
-    name alone. Raises ValueError if names or templates are empty, if a template does not hold {}
-    exactly once, if a name does not fit into the context, or if the model knows none of its words.
+    names: one string per class. If two classes have the same name, their columns are equal, and
+    `classify` finds only the first of them. templates: strings with one {} for the name; a bare
+    "{}" is the name alone. Raises ValueError if names or templates are empty or hold something
+    else than strings, if a template does not hold {} exactly once, or if a name has no tokens or
+    does not fit into the context.
+
+    A name whose words did not occur in training raises no error. The model has learned nothing
+    about such words, so the scores of this class are noise.
     """
     raise NotImplementedError  # about 4 lines, with encode_texts
 

@@ -22,7 +22,6 @@ import gzip
 import hashlib
 import json
 import operator
-import os
 import zlib
 from collections import Counter
 from collections.abc import Iterable
@@ -35,7 +34,7 @@ import torch
 
 from miniclip.bpe.cleaning import clean, split_words
 from miniclip.bpe.merges import learn_merges, segment
-from miniclip.common import UserError, check_output, checked, refuse, refusing, replacing
+from miniclip.common import UserError, check_output, checked, odd_file, refuse, refusing, replacing
 
 END = b"\xff"  # ends a word; UTF-8 never contains it
 FORMAT = "miniclip byte-pair vocabulary"
@@ -296,8 +295,7 @@ class Tokenizer:
 
 def _read(path):
     """The first LARGEST_FILE bytes of a file, unpacked if gzip has packed it."""
-    # a pipe could block for ever
-    refuse({"it is not a file": os.path.exists(path) and not os.path.isfile(path)})
+    refuse(odd_file(path))
     with open(path, "rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
         file.seek(0)

@@ -6,6 +6,7 @@ Left out: the loss (miniclip/loss.py), and the ResNets and ViTs that the paper d
 """
 
 import math
+from numbers import Integral
 
 import torch
 from torch import Tensor, nn
@@ -251,6 +252,9 @@ def check_numbers(config: dict) -> None:
                     f"{name} is {found}, not a whole number from 1 to {largest}": numbered
                     and (kind is not int or not 0 < part <= largest),
                     f"{name} cannot be {found}": not numbered and not isinstance(part, types),
+                    f"{name} cannot be a text of more than 200 characters": (
+                        kind is str and len(part) > 200
+                    ),
                 }
             )
     layers, patch = config["vision_layers"], config.get("vision_patch")
@@ -276,13 +280,21 @@ def named(name: str) -> str:
     return name
 
 
+def _plain(value):
+    """A value of a config with Python's own whole numbers in the place of numpy's, because a
+    checkpoint can hold no others."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    return int(value) if isinstance(value, Integral) and type(value) is not bool else value
+
+
 @checked
 def create_model(name: str, vocab_size: int = 49408, **overrides) -> CLIP:
     """A new CLIP with random weights.
 
     - name: a key of MODELS such as "vit_b32". "ViT-B/32" and "ViT-B-32" mean the same model.
     - overrides: these replace entries of the model's config, e.g. context_length=32,
-      image_size=256, activation="gelu", checkpointing=True.
+      image_size=256, activation="gelu", checkpointing=True. Whole numbers may also be numpy's.
 
     Raises
 
@@ -294,5 +306,6 @@ def create_model(name: str, vocab_size: int = 49408, **overrides) -> CLIP:
     """
     name = named(name)
     config = {**MODELS[name], "name": name, "vocab_size": vocab_size, **overrides}
+    config = {key: _plain(value) for key, value in config.items()}
     check_numbers(config)
     return CLIP(**config)

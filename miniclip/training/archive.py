@@ -47,7 +47,7 @@ def read(path):
             odd = any(entry.compress_type or entry.external_attr & 0x10 for entry in found)
             refuse(
                 {
-                    "it is a zip of other files; unpack it, and give the weights in it": (
+                    "it is a zip of other files; give a file of weights": (
                         not any(name.endswith("data.pkl") for name in names)
                     ),
                     "it is compressed, has folders, or has two entries with the same name": (

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from miniclip.common import UserError, check_output, holds, refuse, refusing, replacing
+from miniclip.common import UserError, check_output, holds, odd_file, refuse, refusing, replacing
 from miniclip.distributed import process_group
 from miniclip.distributed.collectives import dist_info
 from miniclip.plots import MARKS
@@ -240,7 +240,7 @@ def find(out, resume):
     resume: whether the run in `out` goes on. A run that torchrun has restarted always goes on. A
     run that was killed before its first save goes on from step 0. Raises UserError if
 
-    - the checkpoint cannot be read, or is a link whose target is gone;
+    - the checkpoint cannot be read, is a link whose target is gone, or is not a file;
     - there is a checkpoint, but the run does not go on;
     - the run goes on, but its checkpoint is gone, although other files of this run are there;
     - a file in `out` has the name of a run's file, but no run wrote it.
@@ -249,9 +249,7 @@ def find(out, resume):
     goes_on = resume or process_group.told_by_torchrun("TORCHELASTIC_RESTART_COUNT", 0) > 0
     refuse(
         {
-            f"{path} is a link to a file that is gone; bring that file back": (
-                path.is_symlink() and not path.exists()
-            ),
+            **odd_file(path),
             f"{out} holds a run; go on with --resume, or choose another --out": (
                 path.exists() and not goes_on
             ),

@@ -7,6 +7,7 @@ for transformers. With open_clip, it is a file for open_clip (docs/weights.md).
 """
 
 import copy
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -40,8 +41,12 @@ class _Text(torch.nn.Sequential):
 def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bool = False) -> None:
     """Write image.onnx and text.onnx into a folder. half: weights and features in float16.
 
+    overwrite: replace files that exist. If one of them is a link, the link is replaced, and the
+    file that it leads to stays as it is.
+
     Raises UserError if onnxscript is not installed, if a file is there and overwrite is False, if a
-    tower does not fit into a file of ONNX, or if float16 cannot hold the weights.
+    file is write-protected, if a tower does not fit into a file of ONNX, or if float16 cannot hold
+    the weights.
     """
     refuse({"onnx needs: pip install onnxscript": find_spec("onnxscript") is None})
     size, length = model.config["image_size"], model.config["context_length"]
@@ -85,6 +90,7 @@ def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bo
 def main(export, checkpoint, out, format, half, activation, overwrite):
     """The command. export: always "export", because there is no other command."""
     refuse({"--half only applies to --format onnx": half and format != "onnx"})
+    warnings.filterwarnings("ignore", ".*treespec", FutureWarning)  # about torch 2.13's own code
     model, tokenizer, _ = load(checkpoint, activation=activation)
     if format == "onnx":
         save_onnx(model, out, half, overwrite)

@@ -8,6 +8,7 @@ compared with those of the model. The shapes do not tell the activation either; 
 
 import contextlib
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -171,7 +172,7 @@ def config_of(path: Path, state: dict) -> dict:
     - if no config is beside the file and the model is not a released one.
     """
     beside = Path(path).parent / "open_clip_config.json"
-    if beside.is_file():
+    if os.path.lexists(beside):
         return _from_openclip(beside)
     with refusing(f"{path} holds no CLIP that miniclip knows"):
         is_vit, stem = "visual.class_embedding" in state, state["visual.conv1.weight"].shape

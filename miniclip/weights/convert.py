@@ -255,7 +255,10 @@ def _state_dict(path, content):
             )
         }
     )
-    state = {name.removeprefix("module."): tensor for name, tensor in content.items()}
+    # what DDP, torch.compile and Lightning put before each name: "module.", "_orig_mod.", "model."
+    ends = (name.removesuffix("logit_scale") for name in content if name.endswith("logit_scale"))
+    prefix = min(ends, default="")
+    state = {name.removeprefix(prefix): tensor for name, tensor in content.items()}
     refuse({f"{path} has two tensors of one name": len(state) < len(content)})
     # OpenAI's archives hold three numbers and the causal mask beside the weights
     others = ("input_resolution", "context_length", "vocab_size", "attn_mask")

@@ -137,7 +137,7 @@ def read(path: str | Path, state: dict) -> tuple[dict, dict, Tokenizer | None]:
     refuse(
         {
             f"{path} has transformers' tensors, but there is no config.json beside it": (
-                not beside.is_file()
+                not os.path.lexists(beside)
             )
         }
     )
@@ -157,7 +157,7 @@ def read(path: str | Path, state: dict) -> tuple[dict, dict, Tokenizer | None]:
     for name in ("preprocessor_config.json", "processor_config.json"):
         other = beside.with_name(name)
         with refusing(f"{other} asks for pictures that miniclip does not make"):
-            asked = read_json(other) if other.is_file() else {}
+            asked = read_json(other) if os.path.lexists(other) else {}
             check_pictures(asked.get("image_processor", asked), _pictures(config["image_size"]))
     # older files hold the positions 0, 1, 2, ... beside the weights
     state = {k: v for k, v in state.items() if not k.endswith("embeddings.position_ids")}
@@ -182,13 +182,15 @@ def save_huggingface(
     - tokenizer: it is written into the last three files. None means the released tokenizer, if the
       model was trained with it. If it is None and the model's vocabulary is unknown, the three
       files are not written, and a warning says so.
-    - overwrite: replace files that exist.
+    - overwrite: replace files that exist. If one of them is a link, as in the cache of the hub, the
+      link is replaced, and the file that it leads to stays as it is.
 
     Raises UserError
 
     - for a ResNet;
     - if the model was trained with another vocabulary than that tokenizer has;
-    - for a folder in which files of another model would stay beside the new ones, e.g. its
+    - if a file that would be replaced is write-protected;
+    - for a folder with other files that transformers would read beside the new ones, e.g. a
       tokenizer.json.
     """
     must_be_clip(model)
@@ -222,9 +224,8 @@ def save_huggingface(
     }
     refuse(
         {
-            f"{folder} holds the {name} of another model; give an empty folder": os.path.lexists(
-                folder / name
-            )
+            f"{folder} holds {name}, which would be read beside the new files; give an empty "
+            "folder": os.path.lexists(folder / name)
             for name in READ_BY_OTHERS
             if name not in (WEIGHTS, *written)
         }
@@ -236,7 +237,7 @@ def save_huggingface(
     # config.json goes first and comes last, so that nobody reads new weights with the config of
     # another model
     with replacing_all(contents):
-        Path(os.path.realpath(folder / "config.json")).unlink(missing_ok=True)
+        (folder / "config.json").unlink(missing_ok=True)
 
 
 def to_theirs(state: dict) -> dict:
@@ -379,7 +380,7 @@ def read_tokenizer(folder: Path, context_length: int) -> Tokenizer | None:
     files = [folder / name for name in ("tokenizer.json", "vocab.json", "merges.txt")]
     if not any(map(os.path.lexists, files)):
         return None
-    path = files[0] if files[0].is_file() else files[1]
+    path = files[0] if os.path.lexists(files[0]) else files[1]
     shown = path if path == files[0] else f"{path} or merges.txt"
     with refusing(f"{shown} holds no tokenizer of CLIP's kind"):
         if path == files[0]:
@@ -388,11 +389,13 @@ def read_tokenizer(folder: Path, context_length: int) -> Tokenizer | None:
             vocabulary = read_json(path)
             lines = read_text(files[2]).replace("\r\n", "\n").split("\n")
             merges = [line for line in lines if line and not line.startswith("#version")]
-            beside = folder / "tokenizer_config.json"
-            told = read_json(beside).get("added_tokens_decoder", {}) if beside.is_file() else {}
-            added = {token["content"] for token in told.values()} - vocabulary.keys()
-            is_more = bool(added) or (folder / "added_tokens.json").is_file()
-            refuse({"it has added tokens": is_more})
+            settings, added = (
+                read_json(file) if os.path.lexists(file) else {}
+                for file in (folder / "tokenizer_config.json", folder / "added_tokens.json")
+            )
+            told = settings.get("added_tokens_decoder", {}).values()
+            more = added.keys() | {token["content"] for token in told}
+            refuse({"it has added tokens": not more <= vocabulary.keys()})
         pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
         tokenizer = Tokenizer([(vocabulary[a], vocabulary[b]) for a, b in pairs], context_length)
         entries = _entries(tokenizer)

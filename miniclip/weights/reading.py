@@ -28,7 +28,7 @@ from types import SimpleNamespace
 import torch
 from safetensors import safe_open
 
-from miniclip.common import UserError, refuse, refusing
+from miniclip.common import UserError, odd_file, refuse, refusing
 from miniclip.model.clip import OPENAI
 from miniclip.training import archive
 from miniclip.weights.names import IN_FOLDER, INDEX, is_known, locate
@@ -64,7 +64,7 @@ def find(path: str | Path, known: bool = True) -> Path:
     path = released.get(name, Path(path))
     if known and not os.path.exists(path) and is_known(name):
         path = locate(name)
-    return next((path / name for name in IN_FOLDER if os.path.isfile(path / name)), path)
+    return next((path / name for name in IN_FOLDER if os.path.lexists(path / name)), path)
 
 
 def read(path: str | Path) -> dict:
@@ -82,6 +82,7 @@ def read(path: str | Path) -> dict:
     refuse(
         {
             f"the folder {path} holds none of {', '.join(IN_FOLDER)}": os.path.isdir(path),
+            **odd_file(path),
             f"there is no weights file at {path}": not os.path.isfile(path),
         }
     )
@@ -184,8 +185,7 @@ class _Unpickler(pickle._Unpickler):  # the one in C allocates as much memory as
 def read_json(path: Path) -> dict:
     """The object in a JSON file, a dict. Raises OSError if the file cannot be read, and UserError
     if it holds anything else."""
-    # a pipe could block for ever
-    refuse({f"{path} is not a file": os.path.exists(path) and not os.path.isfile(path)})
+    refuse(odd_file(path))
     with open(path, "rb") as file:
         return parse_json(path, file.read(JSON_BYTES))  # a longer file is cut, and so is damaged
 

@@ -549,6 +549,11 @@ REFUSED = {
         "mkdir run; ln -s unmounted/checkpoint.pt run",
         "resume",
     ),
+    "a_folder_as_checkpoint": (
+        "checkpoint.pt is not a file",
+        "mkdir -p run/checkpoint.pt",
+        "resume",
+    ),
     "the_checkpoint_of_another_run_in_the_place_of_best": (
         "best.pt exists, and miniclip did not write it, or it was changed",
         f"mkdir run; cp {WRITTEN}/run/checkpoint.pt run/best.pt",

@@ -106,6 +106,10 @@ CHECKPOINTS = {
     "a_depth_of_a_half": (config(text_layers=0.5), "text_layers is 0.5"),
     "an_activation_of_2_to_the_60": (config(activation=doubled()), "tuples inside each other"),
     "an_unknown_number": (config(depth=3), "describes no model"),
+    "a_name_of_2_mb": (
+        config(name="x" * 2**21),
+        "name cannot be a text of more than 200 char[a-z]*$",
+    ),
     "a_config_without_widths": (lambda s: s["config"].clear(), "describes no model"),
     "a_config_that_is_a_list": (lambda s: s.update(config=[1]), "'config' is a list"),
     "no_tokenizer": (lambda s: s.pop("tokenizer"), "'tokenizer' is missing"),
@@ -275,7 +279,7 @@ TERABYTE = archive.MAGIC + pickle.dumps([bytearray(b"x")], 2).replace(
 FOREIGN = {
     "a_web_page": (b"<!doctype html>", 1000, "no file of torch.save"),
     "a_file_of_20_gb_without_content": (b"", 20 << 30, "no file of torch.save"),
-    "an_empty_zip": (b"PK\5\6", 22, "a zip of other files; unpack it"),
+    "an_empty_zip": (b"PK\5\6", 22, "a zip of other files; give a file of weights"),
     "a_pickle_that_asks_for_an_array_of_a_terabyte": (TERABYTE, len(TERABYTE), "bytearray"),
     "a_pointer_of_git_lfs": (b"version https://git-lfs.github.com/spec/v1\n", 130, "Git LFS"),
 }
@@ -373,7 +377,7 @@ ZIPS = {
     "safetensors": (save_file, "w.safetensors", ""),
     "arrays": (lambda state, name: Path(name).write_bytes(b"x"), "w.npy", ""),
 }
-table(ZIPS, zip_of, "a_zip_of_{}", "w.pt .*a zip of other files; unpack it{}")
+table(ZIPS, zip_of, "a_zip_of_{}", "w.pt .*a zip of other files; give a file of weights{}")
 
 
 @attack(says="there is no weights file at x{300}$")
@@ -480,6 +484,24 @@ def a_folder_whose_writing_is_killed(folder):
     miniclip.load("hf")
 
 
+@attack(code=0)
+def an_export_over_a_snapshot_that_shares_its_files_with_another(folder):
+    tokenizer = our_checkpoint(tiny(), "c.pt")
+    save_huggingface(tiny(), "blobs", tokenizer)
+    for path in [*Path("blobs").iterdir()]:
+        for revision in ("r1", "r2"):
+            Path(revision).mkdir(exist_ok=True)
+            Path(revision, path.name).symlink_to(f"../{path}")
+    os.symlink("r1", "newest")
+    refused("model.safetensors exists", save_huggingface, tiny(), "newest", tokenizer)
+    save_huggingface(tiny(vision_heads=8), "newest", tokenizer, overwrite=True)
+    assert [miniclip.load(r)[0].config["vision_heads"] for r in ("r1", "r2", "blobs")] == [8, 4, 4]
+    assert os.path.islink("newest") and not os.path.islink("r1/config.json")
+    Path("copy").mkdir()
+    os.symlink("gone", "copy/vocab.json")
+    refused("copy/vocab.json exists", save_huggingface, tiny(), "copy", tokenizer)
+
+
 @attack(code=0, slow=True)
 def models_that_could_not_be_read_again(folder):
     model, tokenizer = tiny_release(pytest.MonkeyPatch()), our_checkpoint(tiny(), "c.pt")
@@ -532,7 +554,8 @@ table(
         "that_inflates": (inflating, "0 merges"),
         "of_6_gb_without_content": (lambda p: p.touch() or os.truncate(p, 6 << 30), "no voca"),
         "that_is_cut": (lambda p: p.write_bytes(CUT), "no vocabulary: Compressed file ended"),
-        "that_is_a_pipe": (os.mkfifo, "no vocabulary: it is not a file"),
+        "that_is_a_pipe": (os.mkfifo, "no vocabulary: t.json is not a file"),
+        "that_is_a_dangling_link": (lambda p: p.symlink_to("gone"), "no .* link to a file that is"),
     },
     vocabulary,
     "a_vocabulary_{}",
@@ -552,7 +575,7 @@ def a_class_name_that_is_cut(folder):
 def load_folder_with(name, change):
     """A folder of Hugging Face, in which `change` puts something else in the place of a file."""
     save_huggingface(tiny(), "hf", our_checkpoint(tiny(), "c.pt"))
-    os.unlink(f"hf/{name}")
+    Path(f"hf/{name}").unlink(missing_ok=True)
     change(f"hf/{name}")
     miniclip.load("hf")
 
@@ -578,7 +601,8 @@ def a_picture_without_pixels_is_left_out_alone(folder):
 
 @attack(says="w.pt has two tensors of one name")
 def weights_with_and_without_the_prefix_of_ddp(folder):
-    torch.save(tiny().state_dict() | {"module.visual.proj": torch.ones(32, 8)}, "w.pt")
+    state = {f"module.{name}": x for name, x in tiny().state_dict().items()}
+    torch.save(state | {"visual.proj": torch.ones(32, 8)}, "w.pt")
     miniclip.load("w.pt")
 
 
@@ -615,13 +639,18 @@ def terabyte(path):
     os.truncate(path, 10**12)
 
 
+DANGLING = """config.json preprocessor_config.json processor_config.json tokenizer.json vocab.json
+    tokenizer_config.json added_tokens.json model.safetensors""".split()
 table(
     {
-        "vocabulary_is_a_dangling_link": (
-            "vocab.json",
+        f"{name}_is_a_dangling_link": (
+            name,
             lambda path: os.symlink("gone", path),
-            "vocab.json or merges.txt holds no tokenizer of CLIP's kind: .*No such file",
-        ),
+            f"hf/{name} is a link to a file that is gone; bring that file back",
+        )
+        for name in DANGLING
+    }
+    | {
         "vocabulary_is_a_pipe": ("vocab.json", os.mkfifo, "vocab.json is not a file"),
         "merges_are_a_pipe": ("merges.txt", os.mkfifo, "merges.txt cannot be read: not a file"),
         "settings_add_a_token": (
@@ -629,11 +658,30 @@ table(
             lambda path: Path(path).write_text(json.dumps({"added_tokens_decoder": ADDED})),
             "holds no tokenizer of CLIP's kind: it has added tokens",
         ),
+        "file_of_added_tokens_has_one": (
+            "added_tokens.json",
+            lambda path: Path(path).write_text('{"<cat-toy>": 520}'),
+            "holds no tokenizer of CLIP's kind: it has added tokens",
+        ),
         "merges_are_a_terabyte": ("merges.txt", terabyte, "merges.txt is too long"),
     },
     load_folder_with,
     "a_hugging_face_folder_whose_{}",
 )
+
+
+@attack(code=0)
+def added_tokens_that_the_vocabulary_has(folder):
+    for tokens in ({}, {"<|endoftext|>": 519}):
+        load_folder_with("added_tokens.json", lambda p: Path(p).write_text(json.dumps(tokens)))
+        shutil.rmtree("hf")
+
+
+@attack(says="open_clip_config.json is a link to a file that is gone; bring that file back")
+def a_config_of_open_clip_that_is_a_dangling_link(folder):
+    os.symlink("gone", "open_clip_config.json")
+    save_file(tiny().state_dict(), "w.safetensors")
+    miniclip.load("w.safetensors")
 
 
 @attack(code=0)
@@ -699,10 +747,15 @@ class Arrays(list):
 
 
 @attack(code=0)
-def an_export_over_an_older_one_on_a_disk_that_fails_when_it_flushes(folder):
-    tokenizer = our_checkpoint(tiny(), "c.pt")
+def an_export_over_an_older_one_that_is_protected_or_on_a_disk_that_fails_when_it_flushes(folder):
+    tokenizer, access = our_checkpoint(tiny(), "c.pt"), os.access
     save_huggingface(tiny(), "hf", tokenizer)
     before = {path: path.read_bytes() for path in Path("hf").iterdir()}
+    os.access = lambda path, mode: "merges" not in str(path) and access(path, mode)  # chattr +i
+    protected = "hf/merges.txt is write-protected"
+    refused(protected, save_huggingface, tiny(), "hf", tokenizer, overwrite=True)
+    assert before == {path: path.read_bytes() for path in Path("hf").iterdir()}
+    os.access = access
 
     def full(file):
         raise OSError(errno.EDQUOT, "Disk quota exceeded")
@@ -755,6 +808,14 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
         "must be miniclip's, and not a tuple",
     ),
     "no_names": (lambda: classifier_weights(None, None, [], ["{}"]), "a non-empty list of class"),
+    "a_missing_value_among_names": (
+        lambda: classifier_weights(None, None, ["cup", float("nan"), 5], ["{}"]),
+        r"class names must be texts, and names\[1\] is nan",
+    ),
+    "a_name_of_a_mark_alone": (
+        lambda: classifier_weights(*miniclip.load("web")[:2], ["\u0345", "cup"], ["{}"]),
+        "a class name has no tokens",
+    ),
     "no_templates": (lambda: classifier_weights(None, None, ["cup"], []), "non-empty list such as"),
     "a_template_without_its_place": (
         lambda: classifier_weights(tiny(), Tokenizer([]), ["cup"], ["a cup"]),

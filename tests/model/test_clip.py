@@ -1,8 +1,10 @@
 """The models are those of the paper: their sizes, and open_clip's features and training curve."""
 
+import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -186,6 +188,13 @@ def test_a_config_without_what_later_versions_added_is_that_of_the_released_mode
     with torch.device("meta"):
         again = CLIP(**{key: value for key, value in config.items() if key not in added})
     assert again.config == config | {"name": None}
+
+
+def test_whole_numbers_of_numpy_become_plain_ones_in_the_config():
+    one = np.int64(1)
+    model = shell("rn_mini", vocab_size=1000 * one, vision_layers=(one, one), image_size=96 * one)
+    assert json.loads(json.dumps(model.config)) == model.config
+    assert model.config["vision_layers"] == [1, 1] and model.config["vocab_size"] == 1000
 
 
 def test_the_model_for_icons_is_the_one_in_the_package():

@@ -159,12 +159,15 @@ def test_what_save_openclip_writes_tells_its_config(tmp_path, suffix, activation
 def test_open_clip_files_need_an_activation(tmp_path, monkeypatch):
     model = tiny_release(monkeypatch)
     state = model.state_dict()
-    run = {"epoch": 3, "state_dict": {"module." + k: v for k, v in state.items()}}
+    runs = [  # as DDP, and as DDP of Lightning's module of torch.compile's
+        {"epoch": 3, "state_dict": {prefix + k: v for k, v in state.items()}}
+        for prefix in ("module.", "module.model._orig_mod.")
+    ]
     half = {k: v.half() if v.ndim else v for k, v in state.items()}
     save_file(state, tmp_path / "w.safetensors")
     paths = (
         tmp_path / "w.safetensors",
-        write(tmp_path / "w.pt", run),
+        *(write(tmp_path / f"w{k}.pt", run) for k, run in enumerate(runs)),
         write(tmp_path / "h.pt", half),
     )
     for path in paths:

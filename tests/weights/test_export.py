@@ -17,13 +17,16 @@ from tests.weights.models import our_checkpoint, tiny_release
 @pytest.mark.slow
 @pytest.mark.parametrize("half", [False, True], ids=["fp32", "fp16"])
 @pytest.mark.parametrize("name", ["icons", "vit.pt"])
-def test_both_towers_in_onnx_give_the_features_of_any_batch(tmp_path, monkeypatch, name, half):
+def test_both_towers_in_onnx_give_the_features_of_any_batch(
+    tmp_path, monkeypatch, recwarn, name, half
+):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     monkeypatch.chdir(tmp_path)
     our_checkpoint(create_model("vit_mini", 520, vision_layers=1, text_layers=1), "vit.pt")
     options = ["--format", "onnx", *["--half"] * half]
     assert main(["weights", "export", name, "onnx", *options]) == 0
+    assert not [warning for warning in recwarn if warning.category is FutureWarning]
     model = miniclip.load(name)[0]
     images, tokens = batch(model, 5)
     for name, x, want in (

@@ -403,7 +403,9 @@ def test_what_transformers_has_not_got_is_not_written(folder, tmp_path):
         assert not out.exists()
 
 
-def test_a_folder_with_files_of_another_model_is_not_written_to(folder, tmp_path):
+def test_a_folder_with_files_that_would_be_read_beside_the_new_ones_is_not_written_to(
+    folder, tmp_path
+):
     model, tokenizer = load(folder)[0], Tokenizer.train(TEXTS * 9, 540)
     out = tmp_path / "out"
     save_huggingface(model, out, tokenizer)
@@ -413,6 +415,6 @@ def test_a_folder_with_files_of_another_model_is_not_written_to(folder, tmp_path
         ("model.safetensors.index.json", tokenizer),
     ):
         (out / name).write_text("{}")
-        with pytest.raises(UserError, match=f"holds the {name} of another model"):
+        with pytest.raises(UserError, match=f"holds {name}, which would be read beside"):
             save_huggingface(model, out, its, overwrite=True)
         (out / name).unlink()
