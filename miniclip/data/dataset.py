@@ -251,11 +251,11 @@ def _listed(pairs, path):
     The names in the list must be those of the pairs, but in a long list only some of them are
     compared. Raises UserError, or OSError when the file cannot be read.
     """
-    train, found, names = pairs.splits["train"], [], []
+    train, found, names, last = pairs.splits["train"], [], [], ""
     refuse({f"{printable(path)} cannot be read: there is no such file": not os.path.isfile(path)})
     try:
         with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            rows = csv.reader(lines(file))
+            rows = csv.reader((last := line for line in lines(file)), strict=True)
             if (columns := next(rows, [])[:3]) == LIST_COLUMNS:
                 for number, (i, name, _) in enumerate(rows):
                     found.append(int(i))
@@ -267,6 +267,9 @@ def _listed(pairs, path):
     refuse(
         {
             f"{printable(path)} is not a list that curate wrote": columns != LIST_COLUMNS,
+            f"{printable(path)} is cut off: its last line does not end; run curate again": (
+                not last.endswith(("\n", "\r"))
+            ),
             f"{printable(path)} does not fit the training pairs of {printable(pairs.name)}; run "
             "curate again, with the options for the source that you give here": not (
                 known and all(pairs.where(i) == name for i, name in names)

@@ -182,7 +182,7 @@ REFUSED = {
         "keeps pairs.csv curate pairs.csv",
     ),
     "curating_over_a_csv_of_the_user": (
-        "mine.csv exists; choose another name",
+        "mine.csv exists, and curate did not write it; choose another name",
         "echo path,notes > mine.csv",
         "keeps mine.csv curate pairs.csv mine.csv",
     ),
@@ -209,12 +209,17 @@ REFUSED = {
         f"open {'{a,b}' * 31}.tar",
     ),
     "curating_over_a_caption_of_the_folder": (
-        "0.txt is an input of this command",
+        "0.txt exists, and curate did not write it",
         "echo a red cup > 0.txt",
         "keeps 0.txt curate . 0.txt --overwrite --min-count 1",
     ),
+    "curating_over_a_caption_whose_picture_is_damaged": (
+        "0.txt exists, and curate did not write it",
+        "echo a red cup | tee 0.txt > 1.txt; echo damaged > 0.png",
+        "keeps 0.txt curate . 0.txt --overwrite",
+    ),
     "curating_over_a_picture_of_the_csv": (
-        "0.png is an input of this command",
+        "0.png exists, and curate did not write it",
         "keeps 0.png curate pairs.csv 0.png --overwrite --min-count 1",
     ),
     "braces_that_name_a_hundred_million_shards": (
@@ -227,7 +232,7 @@ REFUSED = {
         "open a.tar",
     ),
     "curating_a_csv_onto_itself_through_a_link": (
-        "link.csv is an input of this command",
+        "link.csv exists, and curate did not write it",
         "ln -s pairs.csv link.csv",
         "curate pairs.csv link.csv --overwrite",
     ),
