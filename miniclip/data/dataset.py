@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -318,6 +319,17 @@ def one_line(text: str) -> str:
     """A caption as miniclip uses it: on one line, with single spaces, and without control
     characters such as ESC, which a terminal would obey."""
     return " ".join(text.translate(_CONTROLS).split())
+
+
+def texts(said) -> Iterator[str]:
+    """Yield the texts of a caption, which is a text or a list of texts. None is no text. Raises
+    BadPicture for a value of another type."""
+    for text in said if isinstance(said, (list, tuple)) else [said]:
+        if isinstance(text, str):
+            yield text
+        elif text is not None:
+            kind = type(text).__name__
+            raise BadPicture(f"a caption is a text or a list of texts, and {kind} is no text")
 
 
 def report_skipped(skipped, shown=3, head="left out") -> str:

@@ -733,7 +733,7 @@ def read_parquet(columns, names):
 table(
     {
         "of_two_columns_of_captions": (
-            [PATH] * 3, "image caption caption", "p.parquet has two columns called caption; rename one"
+            [PATH] * 3, "image caption caption", "p.parquet has two columns called 'caption'; rename"
         ),
         "of_four_million_rows_in_few_bytes": ([ONE] * 2, "image caption", BOMB),
         "of_a_caption_that_is_stored_once_for_all_rows": (
@@ -744,7 +744,11 @@ table(
     "a_parquet_file_{}",
     mb=900,
 )  # fmt: skip
-LATER = {"that_python_cannot_hold": ([PATH, PATH, LATE], "image caption made", "0.png")}
+NESTED_LATE = pyarrow.StructArray.from_arrays([LATE], ["made"])
+LATER = {
+    "that_python_cannot_hold": ([PATH, PATH, LATE], "image caption made", "0.png"),
+    "that_lies_in_a_struct": ([PATH, PATH, NESTED_LATE], "image caption about", "0.png"),
+}
 table(LATER, read_parquet, "a_parquet_file_of_a_time_{}", code=0)
 
 
