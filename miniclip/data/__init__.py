@@ -83,8 +83,8 @@ def open_pairs(
         caption_column=caption_column,
         columns=columns,
         caption_key=caption_key,
-        cache_dir=cache_dir,
-        icons=icons,
+        cache_dir=_expanded(cache_dir),
+        icons=_expanded(icons),
     )
     given = {name: value for name, value in options.items() if value is not None}
     source = _expanded(source)
@@ -96,7 +96,7 @@ def open_pairs(
 
 
 def _expanded(source):
-    """A path as a str, with ~ expanded; any other source as it is."""
+    """A path as a str, with ~ expanded; anything else as it is."""
     is_path = isinstance(source, (str, os.PathLike))
     return os.path.expanduser(os.fspath(source)) if is_path else source
 

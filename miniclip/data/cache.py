@@ -57,7 +57,12 @@ def keep(path: Path, notes, body, what: str) -> None:
     written, a message on stderr says so, and nothing is raised."""
     notes = json.dumps(notes).encode() + b"\n"
     try:
-        refuse({"there is no such user, so ~ names no folder": path.parts[0].startswith("~")})
+        refuse(
+            {
+                "there is no such user, so ~ names no folder": path.parts[0].startswith("~"),
+                "its folder is a file": path.parent.is_file(),
+            }
+        )
         with replacing(path) as file:
             file.write(_checksum(notes, body) + notes)
             file.write(body)

@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -251,11 +252,11 @@ def _listed(pairs, path):
     The names in the list must be those of the pairs, but in a long list only some of them are
     compared. Raises UserError, or OSError when the file cannot be read.
     """
-    train, found, names = pairs.splits["train"], [], []
+    train, found, names, last = pairs.splits["train"], [], [], ""
     refuse({f"{printable(path)} cannot be read: there is no such file": not os.path.isfile(path)})
     try:
         with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            rows = csv.reader(lines(file))
+            rows = csv.reader((last := line for line in lines(file)), strict=True)
             if (columns := next(rows, [])[:3]) == LIST_COLUMNS:
                 for number, (i, name, _) in enumerate(rows):
                     found.append(int(i))
@@ -267,6 +268,9 @@ def _listed(pairs, path):
     refuse(
         {
             f"{printable(path)} is not a list that curate wrote": columns != LIST_COLUMNS,
+            f"{printable(path)} is cut off: its last line does not end; run curate again": (
+                not last.endswith(("\n", "\r"))
+            ),
             f"{printable(path)} does not fit the training pairs of {printable(pairs.name)}; run "
             "curate again, with the options for the source that you give here": not (
                 known and all(pairs.where(i) == name for i, name in names)
@@ -315,6 +319,17 @@ def one_line(text: str) -> str:
     """A caption as miniclip uses it: on one line, with single spaces, and without control
     characters such as ESC, which a terminal would obey."""
     return " ".join(text.translate(_CONTROLS).split())
+
+
+def texts(said) -> Iterator[str]:
+    """Yield the texts of a caption, which is a text or a list of texts. None is no text. Raises
+    BadPicture for a value of another type."""
+    for text in said if isinstance(said, (list, tuple)) else [said]:
+        if isinstance(text, str):
+            yield text
+        elif text is not None:
+            kind = type(text).__name__
+            raise BadPicture(f"a caption is a text or a list of texts, and {kind} is no text")
 
 
 def report_skipped(skipped, shown=3, head="left out") -> str:

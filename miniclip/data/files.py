@@ -94,8 +94,8 @@ class Files(Pairs):
         for row, picture, captions, part, why in tqdm(
             rows, "looking at pictures", delay=1, disable=None
         ):
-            captions = dict.fromkeys(filter(None, map(one_line, captions)), True)
             try:
+                captions = dict.fromkeys(filter(None, map(one_line, captions)), True)
                 refuse({why: why, "an empty caption": not captions})
                 source = source_of(picture, root)
                 key = source if isinstance(source, str) else row
@@ -247,7 +247,7 @@ def _beside_texts(root, skipped):
                     }
                 )
                 said = read_text(os.path.join(folder, text), MOST_TEXT_BYTES)
-                yield relative_to(file, root), file, said.splitlines(), UNMARKED, None
+                yield relative_to(file, root), file, re.split("[\r\n]", said), UNMARKED, None
             except UserError as error:
                 yield relative_to(file, root), file, [], UNMARKED, str(error)
 
@@ -313,7 +313,10 @@ def _checked(rows, header, picture, text, separator, root):
     width = max(k for k, name in enumerate(header, 1) if name.strip())
     split = find_column(header, "split", ())
     for line, row, why in rows:
-        while row[width:] and not row[-1].strip():  # spreadsheets fill short rows with empty fields
+        # spreadsheets fill short rows with empty fields, but not beyond the header
+        while (
+            row[width:] and not row[-1].strip() and (len(row) <= len(header) or text == width - 1)
+        ):
             row.pop()
         if text == width - 1:  # the last column: its text may hold separators without quotes
             row[text:] = [separator.join(row[text:])]

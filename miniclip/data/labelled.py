@@ -52,7 +52,7 @@ from miniclip.data.files import (
     walk,
 )
 from miniclip.data.shards.shards import expand
-from miniclip.data.shards.tar_index import MOST_TEXT_BYTES, TARS, key_and_suffix, scan
+from miniclip.data.shards.tar_index import DOTS, MOST_TEXT_BYTES, TARS, key_and_suffix, scan
 
 WHOLE = re.compile(r"[-+]?\d{1,19}(\.0+)?")  # a label that is a number; spreadsheets write 3 as 3.0
 # what CLIP_benchmark puts beside its folders of shards: the names of the classes, and templates
@@ -60,7 +60,10 @@ NAMES, TEMPLATES = "classnames.txt", "zeroshot_classification_templates.txt"
 # {file of the class names: (number of label bytes before each picture, {files: their split})}. The
 # last of the label bytes is the class.
 CIFAR = {
-    "batches.meta.txt": (1, {"data_batch_*.bin": "train", "test_batch.bin": "test"}),
+    "batches.meta.txt": (
+        1,
+        {f"data_batch_{k}.bin": "train" for k in range(1, 6)} | {"test_batch.bin": "test"},
+    ),
     "fine_label_names.txt": (2, {"train.bin": "train", "test.bin": "test"}),
 }
 CIFAR_SIDE = 32
@@ -158,8 +161,9 @@ def open_labelled(source: str | Path | Iterable, class_names=None) -> Labelled:
     class_names: the names that a model is given instead of the labels. It can be a dict {label:
     name}, which may also hold labels that no picture has. Or it is a list: if the labels are whole
     numbers and there are enough names, name k belongs to label k; otherwise the list has one name
-    per label, in the order of the sorted labels, where numbers are sorted by value. None: the names
-    come with the pictures, or else are the labels themselves.
+    per label, in the order of the sorted labels, where numbers are sorted by value. If the labels
+    are numbers, but no label in the dict is one (such as ImageNet's wnids), the dict counts as the
+    list of its names. None: the names come with the pictures, or else are the labels themselves.
 
     Raises UserError, or OSError when a tar or a folder cannot be read.
     """
@@ -252,20 +256,24 @@ def _named(shown, found, class_names, names_file):
     """(names of the classes, {label: position of its class}). found: the labels that pictures have.
     Raises UserError when the names do not fit these labels."""
     numbers = all(map(WHOLE.fullmatch, found))
-    key = (lambda label: int(label.partition(".")[0])) if numbers else str
+
+    def key(label):
+        return int(label.partition(".")[0]) if numbers and WHOLE.fullmatch(label) else label
+
     spelled = {key(label): label for label in sorted(found, reverse=True)}  # 3 and 03 are the same
     order = sorted(spelled)
     if isinstance(class_names, dict):
+        named = {key(str(label)): name for label, name in class_names.items()}
+        by_order = numbers and not any(isinstance(k, int) for k in named)
         refuse(
             {
-                f"{shown} has the class {printable(k)}, for which class_names has no name": (
-                    not numbers and k not in class_names
+                f"{shown} has the class {printable(spelled[k])}, for which class_names has no name": (
+                    k not in named and not by_order
                 )
                 for k in order
             }
         )
-        chosen = [spelled[k] for k in order] if class_names.keys() >= found else class_names
-        class_names = [class_names[label] for label in chosen]
+        class_names = [*named.values()] if by_order else [named[k] for k in order]
     of_file = class_names is None and names_file and numbers
     if of_file:
         class_names = read_lines(names_file, "class names", numbered=True)
@@ -321,19 +329,23 @@ def _cifar(root, label_bytes, files):
     pixels."""
     size = 3 * CIFAR_SIDE**2
     record = label_bytes + size
-    for pattern, part in files.items():
-        for path in sorted(root.glob(pattern)):
-            refuse(
-                {
-                    f"{path} is not a file": not path.is_file(),
-                    f"{path} is cut off, or its records are not CIFAR's": path.stat().st_size
-                    % record,
-                }
-            )
-            labels = np.fromfile(path, np.uint8)[label_bytes - 1 :: record].tolist()
-            for k, label in enumerate(labels):
-                place = _Slice(path, k * record + label_bytes, size, raw=True)
-                yield f"{path.name} {k}", place, [str(label)], SPLITS.index(part), None
+    for name, part in files.items():
+        path, mark = root / name, SPLITS.index(part)
+        if not path.exists():
+            yield name, path, [""], mark, "there is no such file, so its pictures are missing"
+            continue
+        refuse(
+            {
+                f"{path} is not a file": not path.is_file(),
+                f"{path} is cut off, or its records are not CIFAR's": (
+                    not path.stat().st_size or path.stat().st_size % record
+                ),
+            }
+        )
+        labels = np.fromfile(path, np.uint8)[label_bytes - 1 :: record].tolist()
+        for k, label in enumerate(labels):
+            place = _Slice(path, k * record + label_bytes, size, raw=True)
+            yield f"{name} {k}", place, [str(label)], mark, None
 
 
 def _divided(pictures, skipped):
@@ -367,7 +379,8 @@ def _tar(path, within, part, skipped):
 
     within: a beginning for the pictures' names. The rows have the mark `part`.
     """
-    pictures, labels = {}, {}  # {key: (name, source)}, {(key, suffix): label}
+    # {key: (name, source)}, {(key, suffix): label}, [(key, name)] of pictures with several dots
+    pictures, labels, dotted = {}, {}, []
     refuse({f"{printable(path)} is not a file": not path.is_file()})
     with open(path, "rb") as file:
         for member, problem in scan(file, path.stat().st_size):
@@ -385,6 +398,9 @@ def _tar(path, within, part, skipped):
                     labels.setdefault((key, suffix), label)
             elif suffix in image_io.SUFFIXES and not any(map(is_hidden, name.split("/"))):
                 pictures.setdefault(key, (name, _Slice(path, member.offset_data, member.size)))
+            elif image_io.is_picture(suffix) and os.path.basename(key):
+                dotted.append((key, name))
+    skipped += [(within + name, DOTS) for key, name in dotted if key not in pictures]
     for key, (name, source) in pictures.items():
         label = labels.get((key, ".cls")) or labels.get((key, ".txt"))
         name = within + (key if label else name)

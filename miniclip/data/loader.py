@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from miniclip.common import checked, refuse
-from miniclip.data.dataset import BadPicture, shuffled
+from miniclip.data.dataset import BadPicture, Pairs, shuffled
 from miniclip.data.transforms import random_redrawing, redraw, training_crop
 from miniclip.distributed import process_group
 
@@ -196,7 +196,7 @@ def _end_workers(loaded):
 
 @checked
 def batches(
-    pairs,
+    pairs: Pairs,
     indices: Iterable,
     tokenizer: Callable,
     batch_size: int,
@@ -238,7 +238,7 @@ def batches(
     when an argument is out of its range. Raises RuntimeError when a worker dies.
     """
     low, high = (1, 1) if scale is None else scale if len(scale) == 2 else (0, 0)
-    indices = np.asarray(indices)
+    indices = np.asarray(indices if hasattr(indices, "__array__") else [*indices])
     batch_size = min(batch_size, indices.size)
     are_pairs = indices.dtype.kind in "iu" and indices.size
     least = min(batch_size, image_size, world, 1 if micro_batch is None else micro_batch)

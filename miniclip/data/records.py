@@ -17,7 +17,7 @@ import os
 import pickle
 
 from miniclip.common import UserError, refuse
-from miniclip.data.dataset import lines, one_line, printable
+from miniclip.data.dataset import lines, one_line, printable, texts
 from miniclip.data.files import (
     CAPTION_COLUMNS,
     PICTURE_COLUMNS,
@@ -56,10 +56,7 @@ def open_records(
         records.column_names if is_dataset else [*dict.fromkeys(k for r in records for k in r)]
     )
     refuse({f"{printable(name)} has no records": not columns})
-    wanted = (
-        ("pictures", PICTURE_COLUMNS, image_column, ""),
-        ("captions", CAPTION_COLUMNS, caption_column, ""),
-    )
+    wanted = _wanted(image_column, caption_column)
     picture, caption = (columns[n] for n in must_find(printable(name), columns, wanted))
     split = find_column(columns, "split", ())
 
@@ -73,10 +70,18 @@ def open_records(
         )
     marks = [UNMARKED] * len(records) if split is None else map(mark, values(columns[split]))
     rows = (
-        (f"record {i}", picture, _texts(said), part, _wrong(said))
+        (f"record {i}", picture, _texts(said), part, None)
         for i, (picture, said, part) in enumerate(zip(pictures, values(caption), marks))
     )
     return Files(name, root, rows, [], "no records")
+
+
+def _wanted(image_column, caption_column):
+    """The columns of pictures and of captions, as must_find takes them."""
+    return (
+        ("pictures", PICTURE_COLUMNS, image_column, ""),
+        ("captions", CAPTION_COLUMNS, caption_column, ""),
+    )
 
 
 def _as_dict(record):
@@ -96,23 +101,18 @@ def _picture(dataset, i, column, root):
 
 
 def _texts(said):
-    """The texts of a caption, which is a text or a list of texts. Halves of surrogate pairs, which
-    UTF-8 cannot hold, are replaced."""
-    said = said if isinstance(said, (list, tuple)) else [said]
-    return [s.encode(errors="replace").decode() for s in said if isinstance(s, str)]
-
-
-def _wrong(said):
-    """Why a value cannot be a caption, or None if it can."""
-    fits = isinstance(said, (str, list, tuple, type(None)))
-    return None if fits else f"a caption is a text or a list of texts, not {type(said).__name__}"
+    """Yield the texts of a caption, as dataset.texts does. Halves of surrogate pairs, which UTF-8
+    cannot hold, are replaced."""
+    return (text.encode(errors="replace").decode() for text in texts(said))
 
 
 def open_file(path, image_column=None, caption_column=None) -> Files:
     """Pairs from a .jsonl file, which has a JSON object on each line, or from a .parquet file.
     Raises UserError, or OSError when the file cannot be read."""
     name, root = os.path.basename(path), os.path.dirname(os.path.abspath(path))
-    records = _parquet(path) if path.lower().endswith(".parquet") else _json_lines(path)
+    is_parquet = path.lower().endswith(".parquet")
+    wanted = _wanted(image_column, caption_column)
+    records = _parquet(path, wanted) if is_parquet else _json_lines(path)
     return open_records(records, image_column, caption_column, name, root)
 
 
@@ -134,7 +134,9 @@ def _json_lines(path):
                 yield record
 
 
-def _parquet(path):
+def _parquet(path, wanted):
+    """Yield the rows of a parquet file with the columns that are used. Python may be unable to hold
+    the values of other columns, such as times of the year 0."""
     try:
         import pyarrow.parquet
     except ImportError:
@@ -146,11 +148,8 @@ def _parquet(path):
         groups = [file.metadata.row_group(k) for k in range(file.num_row_groups)]
         refuse({bomb: sum(max(g.total_byte_size, ROW_BYTES * g.num_rows) for g in groups) > most})
         names = file.schema_arrow.names
-        twice = ", ".join(sorted({printable(n) for n in names if names.count(n) > 1}))
-        refuse({f"{name} has two columns called {twice}; rename one": bool(twice)})
-        # times are not read: Python cannot hold some of them, and they are neither pictures nor
-        # captions
-        kept = [f.name for f in file.schema_arrow if not pyarrow.types.is_temporal(f.type)]
+        used = [*must_find(name, names, wanted), find_column(names, "split", ())]
+        kept = [names[k] for k in used if k is not None]
         most *= 4  # because Python's objects take more memory
         for batch in file.iter_batches(ROWS_AT_ONCE, columns=kept):
             rows = batch.to_pylist()

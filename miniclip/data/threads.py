@@ -8,14 +8,31 @@ Left out: processes, which take longer to start. Training uses processes (loader
 of hours is worth their start.
 """
 
+import collections
+import contextlib
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing.pool import ThreadPool
 
 import torch
 from tqdm import tqdm
 
 from miniclip.data.dataset import BadPicture
+
+
+def in_order(work: Callable, items: Iterable, threads: int, *starts) -> Iterator:
+    """Yield work(item) for each item, in the order of the items, from so many threads.
+
+    starts: a function that each thread calls first, and a tuple of its arguments. After Ctrl-C the
+    threads are not waited for.
+    """
+    # a pool whose threads do not keep the process from ending while one of them waits for a disk
+    with ThreadPool(threads, *starts) as pool:
+        waiting = collections.deque(pool.apply_async(work, (item,)) for item in items)
+        while waiting:
+            while not waiting[0].ready():
+                waiting[0].wait(1)  # just before a wait without end, Ctrl-C would be missed
+            yield waiting.popleft().get()
 
 
 def in_threads(work: Callable, items: Sequence, size: int) -> Iterator:
@@ -29,19 +46,14 @@ def in_threads(work: Callable, items: Sequence, size: int) -> Iterator:
     batches = [items[start : start + size] for start in range(0, len(items), size)]
     threads = torch.get_num_threads()
     bar = tqdm(total=len(items), desc="reading pictures", delay=1, leave=False, disable=None)
-    # a pool whose threads do not keep the process from ending while one of them waits for a disk
-    pool = ThreadPool(threads, torch.set_num_threads, (1,))
+    found = in_order(work, batches, threads, torch.set_num_threads, (1,))
     try:
-        with bar, warnings.catch_warnings():
+        with bar, contextlib.closing(found), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what image_io does for this needs a single thread
-            waiting = [pool.apply_async(work, (batch,)) for batch in batches]
-            for batch in batches:
-                while not waiting[0].ready():
-                    waiting[0].wait(1)  # just before a wait without end, Ctrl-C would be missed
-                yield waiting.pop(0).get()
+            for batch, own in zip(batches, found):
+                yield own
                 bar.update(len(batch))
     finally:
-        pool.terminate()
         torch.set_num_threads(threads)  # for threads that start later
 
 

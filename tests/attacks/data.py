@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -96,9 +97,27 @@ def a_caption_of_a_million_accents(folder):
 # --- shards
 
 
-@attack(says="pairs.csv.* cannot be written: a part of this path is a file")
-def a_folder_for_fetched_shards_that_is_a_file(folder):
-    open_pairs("http://127.0.0.1:9/0.tar", cache_dir=csv_of())
+def in_home(option, source):
+    csv_of()
+    os.environ["HOME"] = os.getcwd()
+    open_pairs(source, **{option: "~/pairs.csv"})
+
+
+FOLDERS = {
+    "fetched_shards": (
+        "cache_dir", "http://127.0.0.1:9/0.tar", "cannot be written: a part of this path is a file"
+    ),
+    "icons": ("icons", "icons", "does not hold iconify-json"),
+}  # fmt: skip
+table(FOLDERS, in_home, "a_folder_at_home_for_{}_that_is_a_file", says="error: /.*pairs.csv.* {}")
+
+
+@attack(code=130, seconds=6)
+def ctrl_c_while_tars_of_zeros_are_indexed(folder):
+    for k in range(9):
+        os.truncate(write(f"{k}.tar", ""), 1 << 28)
+    threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    run(".")
 
 
 @attack(code=0, says=r"(?s)Is a directory.*\('two',\)\] \[\]$")
@@ -176,13 +195,17 @@ def folders(*names):
     return [f"mkdir -p {where}; cp 0.png {where}" for where in wheres] + ["classes p"]
 
 
+ONE_BATCH = (
+    r"mkdir p; printf 'cat\ndog\n' > p/batches.meta.txt",
+    "head -c 6146 /dev/zero | tee p/data_batch_1.bin > p/test_batch.bin",
+)
 REFUSED = {
     "curating_with_the_output_forgotten": (
         "the following arguments are required: out",
         "keeps pairs.csv curate pairs.csv",
     ),
     "curating_over_a_csv_of_the_user": (
-        "mine.csv exists; choose another name",
+        "mine.csv exists, and curate did not write it; choose another name",
         "echo path,notes > mine.csv",
         "keeps mine.csv curate pairs.csv mine.csv",
     ),
@@ -209,12 +232,17 @@ REFUSED = {
         f"open {'{a,b}' * 31}.tar",
     ),
     "curating_over_a_caption_of_the_folder": (
-        "0.txt is an input of this command",
+        "0.txt exists, and curate did not write it",
         "echo a red cup > 0.txt",
         "keeps 0.txt curate . 0.txt --overwrite --min-count 1",
     ),
+    "curating_over_a_caption_whose_picture_is_damaged": (
+        "0.txt exists, and curate did not write it",
+        "echo a red cup | tee 0.txt > 1.txt; echo damaged > 0.png",
+        "keeps 0.txt curate . 0.txt --overwrite",
+    ),
     "curating_over_a_picture_of_the_csv": (
-        "0.png is an input of this command",
+        "0.png exists, and curate did not write it",
         "keeps 0.png curate pairs.csv 0.png --overwrite --min-count 1",
     ),
     "braces_that_name_a_hundred_million_shards": (
@@ -227,7 +255,7 @@ REFUSED = {
         "open a.tar",
     ),
     "curating_a_csv_onto_itself_through_a_link": (
-        "link.csv is an input of this command",
+        "link.csv exists, and curate did not write it",
         "ln -s pairs.csv link.csv",
         "curate pairs.csv link.csv --overwrite",
     ),
@@ -394,6 +422,17 @@ REFUSED = {
         "head -c 6146 /dev/zero > p/data_batch_1.bin; head -c 3573 /dev/zero > p/test_batch.bin",
         "classes p",
     ),
+    "a_file_of_cifar_that_is_empty": (
+        "data_batch_3.bin is cut off",
+        *ONE_BATCH,
+        "touch p/data_batch_3.bin",
+        "classes p",
+    ),
+    "a_dict_as_the_caption_of_a_json": (
+        "a.tar: 0.json .a caption is a text or a list of texts, and dict is no text",
+        """echo '{"captions": [{"raw": "a dog"}]}' > 0.json; tar cf a.tar 0.*""",
+        "open a.tar",
+    ),
     "a_label_of_cifar_without_a_name": (
         "p has labels from . to 7, but it has names only for 0 to 1",
         r"mkdir p; printf 'cat\ndog\n' > p/batches.meta.txt",
@@ -436,6 +475,33 @@ REFUSED = {
     ),
 }
 READ = {
+    "files_of_cifar_that_are_missing": (
+        r"\('data_batch_2.bin', 'there is no such file, .*\('data_batch_5.bin', ",
+        *ONE_BATCH,
+        "classes p",
+    ),
+    "pictures_whose_names_have_several_dots": (
+        r"(?s)^(.*cat.[01].png', 'its name has several dots){2}.*\n"
+        "(.*a.tar: cat.[01].png', 'its name has several dots){2}",
+        "for k in 0 1 cat.0 cat.1; do cp 0.png $k.png; echo $k | tee $k.cls > $k.txt; done",
+        "rm 2.png; tar cf a.tar *.png *.cls *.txt",
+        "classes a.tar",
+        "open a.tar",
+    ),
+    "a_separator_before_an_empty_last_field": (
+        r"\[\('b',\)\] .*line 2, 0.png', \"it has 4 fields but the header has 3",
+        r"printf 'path,caption,notes\n0.png,a dog, running,\n1.png,b,\n' > l.csv",
+        "open l.csv",
+    ),
+    "characters_that_only_python_takes_for_line_breaks": (
+        r"\[\('a b c d e', 'f'\)\]",
+        r"printf 'a\013b\014c\034d\342\200\250e\rf\n' > 0.txt",
+        "open .",
+    ),
+    "curating_again_with_overwrite": (
+        "(?s)are kept.*are kept",
+        *["curate pairs.csv o.csv --overwrite"] * 2,
+    ),
     "a_folder_beside_train_and_test": (
         r"^\['cat', 'dog'\] .*'extra/cat/0.png', 'only train and test are read'",
         *folders("train", "test", "extra"),
@@ -728,7 +794,7 @@ def read_parquet(columns, names):
 table(
     {
         "of_two_columns_of_captions": (
-            [PATH] * 3, "image caption caption", "p.parquet has two columns called caption; rename one"
+            [PATH] * 3, "image caption caption", "p.parquet has two columns called 'caption'; rename"
         ),
         "of_four_million_rows_in_few_bytes": ([ONE] * 2, "image caption", BOMB),
         "of_a_caption_that_is_stored_once_for_all_rows": (
@@ -739,7 +805,11 @@ table(
     "a_parquet_file_{}",
     mb=900,
 )  # fmt: skip
-LATER = {"that_python_cannot_hold": ([PATH, PATH, LATE], "image caption made", "0.png")}
+NESTED_LATE = pyarrow.StructArray.from_arrays([LATE], ["made"])
+LATER = {
+    "that_python_cannot_hold": ([PATH, PATH, LATE], "image caption made", "0.png"),
+    "that_lies_in_a_struct": ([PATH, PATH, NESTED_LATE], "image caption about", "0.png"),
+}
 table(LATER, read_parquet, "a_parquet_file_of_a_time_{}", code=0)
 
 
@@ -801,8 +871,16 @@ def a_package_of_icons_of_which_a_bit_has_changed(folder):
     iconify.read(write(iconify.FILE, data))
 
 
-@attack(says="has the class dog, for which class_names has no name")
-def a_name_for_another_class(folder):
-    csv_of("0.png,cat", "1.png,dog")
+def named(labels, names):
+    csv_of(*(f"{k}.png,{label}" for k, label in enumerate(labels.split())))
     os.system("sed -i s/caption/label/ pairs.csv")
-    open_labelled("pairs.csv", {"cat": "a cat", "cow": "a cow"})
+    print(open_labelled("pairs.csv", names).class_names)
+
+
+NAMES = {2: "bird", 5: "cow", 0: "cat", 1: "dog"}
+LACKS = "has the class {}, for which class_names has no name"
+table({"a_text": ("cat dog", {"cat": "a cat", "cow": "a cow"}, "dog"), "a_number": ("0 1.0 3", NAMES, "3")},
+      named, "a_class_that_is_{}_without_a_name", says=LACKS)  # fmt: skip
+table({"numbers": ("0.0 1 02", NAMES, "'cat', 'dog', 'bird'"),
+       "texts": ("0.0 1 02", {f"{k}": name for k, name in NAMES.items()} | {"x": "y"}, "'cat', 'dog', 'bird'")},
+      named, "names_by_{}_in_another_order", code=0, says=r"\[{}\]")  # fmt: skip

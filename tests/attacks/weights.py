@@ -24,6 +24,7 @@ from miniclip.data import Pairs, open_pairs
 from miniclip.data.curation.curate import curate
 from miniclip.data.dataset import keep_pairs
 from miniclip.data.labelled import open_labelled
+from miniclip.data.loader import batches
 from miniclip.data.shards.pack import pack
 from miniclip.loss import contrastive_loss
 from miniclip.model.clip import create_model
@@ -862,7 +863,15 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
     ),
     "a_number_as_a_caption": (
         lambda: open_pairs([(Image.new("RGB", (8, 8)), 5)]),
-        "a caption is a text or a list of texts, not int",
+        "a caption is a text or a list of texts, and int is no text",
+    ),
+    "a_dict_among_captions": (
+        lambda: open_pairs([(Image.new("RGB", (8, 8)), ["a cup", {"raw": "a dog"}])]),
+        "a caption is a text or a list of texts, and dict is no text",
+    ),
+    "a_list_to_make_batches_from": (
+        lambda: batches([("0.png", "a dog")], [0], len, 1, 0, 8, None),
+        "pairs must be of type Pairs, not list",
     ),
     "a_mask_of_pictures_as_a_tensor": (
         lambda: encode_images(tiny(), two(), torch.tensor([True, False])),

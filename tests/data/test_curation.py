@@ -147,6 +147,8 @@ def test_what_is_written_of_icons_restricts_training_and_nothing_else(tmp_path):
         (lambda text: text.splitlines(keepends=True)[0], "does not fit"),
         (lambda text: text + "1,mage\n", "is damaged after 4 pairs"),
         (lambda text: text + "x,mage: home 0,home\n", "is damaged after 4 pairs"),
+        (lambda text: text[:-2], "is damaged after 3 pairs"),
+        (lambda text: text[:-1], "is cut off: its last line does not end"),
         (lambda text: text.replace("name", "file"), "is not a list that curate wrote"),
         (lambda text: "", "is not a list that curate wrote"),
     ],

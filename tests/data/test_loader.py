@@ -198,6 +198,13 @@ def test_pairs_that_are_too_few_and_arguments_out_of_their_range_are_refused(tra
         steps(pairs, 1, **dict(batch_size=8) | how)
 
 
+@pytest.mark.parametrize("kind", [set, dict.fromkeys, iter, np.array, torch.tensor])
+def test_indices_may_be_anything_that_can_be_iterated_over(kind):
+    want, pairs = steps(Noise(), 2), Noise()
+    pairs.splits["train"] = kind([*range(23)])
+    assert same(steps(pairs, 2), want)
+
+
 # --- where a run goes on
 
 

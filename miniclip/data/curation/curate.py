@@ -21,7 +21,8 @@ docs/data.md says how much that is. The paper gives no threshold for bigrams, so
 choice. Left out: queries from a corpus other than the captions, and WordNet's synonyms.
 
 The command opens the source as for training, and writes a list of the training pairs that are kept,
-for train.py --keep. The pictures stay where they are, and the held-out pairs stay the same.
+for train.py --keep. The pictures stay where they are, and the held-out pairs stay the same. No file
+is replaced except such a list.
 Lesson: lessons/17_names.md.
 """
 
@@ -71,7 +72,7 @@ OPTIONS = {
         "chance (4)",
     ),
     "--names": dict(type=path(str), help="a file of further queries, one on each line"),
-    "--overwrite": dict(action="store_true", help="replace the file if it exists"),
+    "--overwrite": dict(action="store_true", help="replace the list if it exists"),
     **SOURCE_FLAGS,
 }
 
@@ -184,6 +185,13 @@ def write_list(pairs: Pairs, out, found: Curated) -> None:
         text.detach()
 
 
+def _is_list(path):
+    """Whether a file begins as `write_list` begins it. No other file is replaced, because it may be a
+    picture or a caption of the source, even one that was left out."""
+    with open(path, "rb") as file:
+        return file.readline(99).replace(b'"', b"") == ",".join(LIST_COLUMNS).encode() + b"\n"
+
+
 @command("python -m miniclip.data curate")
 def main(argv=None):
     """Write the list of kept pairs, and print how many they are. Returns the exit code."""
@@ -192,14 +200,11 @@ def main(argv=None):
         "Keep at most --cap pairs of each query (docs/data.md).",
         OPTIONS,
     ).parse_args(argv)
+    why = f"{printable(args.out)} exists, and curate did not write it; choose another name"
+    refuse({why: os.path.isfile(args.out) and not _is_list(args.out)})
     check_new(args.out, args.overwrite)
     names = read_lines(args.names, "names") if args.names else ()
     pairs = open_pairs(args.data, **source_options(vars(args)))
-    read = {os.path.realpath(file) for file in pairs.paths}
-    read |= {os.path.splitext(file)[0] + end for file in read for end in (".txt", ".TXT")}
-    read |= {os.path.realpath(file) for file in (args.data, args.names) if file}
-    why = f"{printable(args.out)} is an input of this command; choose another name"
-    refuse({why: os.path.realpath(args.out) in read})
     found = curate(pairs, args.cap, args.min_count, args.min_pmi, names)
     write_list(pairs, args.out, found)
     lost = found.pairs - found.before.sum()

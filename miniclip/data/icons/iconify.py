@@ -82,8 +82,9 @@ def archive(folder=None) -> Path:
 
 
 def read(path) -> dict:
-    """{prefix: the set's JSON} of all sets in the package that are not left out."""
-    sets = {}
+    """{prefix: the set's JSON} of all sets in the package that are not left out. Raises UserError
+    when the file is not the pinned version of the package, or is damaged."""
+    sets, about = {}, {}
     damaged = f"{path} is damaged; delete it, so that it is fetched again"
     with refusing(damaged), tarfile.open(path) as tar:
         for member in tar:
@@ -91,7 +92,12 @@ def read(path) -> dict:
                 found = json.load(tar.extractfile(member))
                 if not why_left_out(found):
                     sets[found["prefix"]] = found
+            elif member.name == "package/package.json":
+                about.update(json.load(tar.extractfile(member)))
         tar.fileobj.seek(0, os.SEEK_END)  # reading to the end, because the CRC is compared there
+    pinned = (about.get("name"), about.get("version")) == (PACKAGE, VERSION) and sets
+    why = f"{path} is not {PACKAGE} {VERSION}; `npm pack {PACKAGE}@{VERSION}` fetches that version"
+    refuse({why: not pinned})
     return sets
 
 

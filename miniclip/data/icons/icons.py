@@ -147,10 +147,13 @@ def versions() -> dict[str, str]:
 def pictures(under_seal=False, folder=None):
     """(for each picture a list of (set, name, style), ink (n, 32, 32) uint8), from the cache.
 
-    The pictures are drawn if they are not in the cache yet.
+    The pictures are drawn if they are not in the cache yet. Raises UserError if a folder is given
+    that does not hold the package, also if its pictures are in the cache.
     under_seal: whether to return the pictures of the sealed families, instead of those of all other
     families. folder: the folder that holds the npm package of icons; None: the cache.
     """
+    if folder is not None:
+        iconify.archive(folder)
     made_of = {
         "layout": LAYOUT,
         **versions(),

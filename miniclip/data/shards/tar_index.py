@@ -15,6 +15,7 @@ compressed tars, which cannot be read from the middle; sparse files; and files t
 pictures nor .txt nor .json.
 """
 
+import collections
 import errno
 import io
 import itertools
@@ -22,7 +23,6 @@ import json
 import os
 import re
 import tarfile
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from tqdm import tqdm
@@ -36,15 +36,17 @@ from miniclip.data.dataset import (
     fingerprint,
     one_line,
     text_hash,
+    texts,
 )
-from miniclip.data.image_io import MOST_PICTURE_BYTES, SUFFIXES
+from miniclip.data.image_io import MOST_PICTURE_BYTES, SUFFIXES, is_picture
+from miniclip.data.threads import in_order
 
 BLOCK = 512
 PADDING = 20 * BLOCK  # GNU tar pads a tar to a multiple of this
 MOST_HEADER_BYTES = 1 << 13  # in a long name or a pax header, which take Python 3.11 quadratic time
 MOST_ZEROS = 1 << 20  # after the last file
 MOST_SEARCHED = 1 << 28  # bytes to search for a sound header; no member of a shard is so large
-LAYOUT = 4  # the version of the layout of the index in the cache
+LAYOUT = 5  # the version of the layout of the index in the cache
 SCANNERS = 8  # threads, which mostly wait for the disk or the network
 # offsets and sizes in bytes; a size of 0 means that there is no such file. draw: a hash of the key
 ROW = np.dtype(
@@ -66,6 +68,7 @@ PASSING = {os.strerror(code) for code in (errno.EACCES, errno.EIO, errno.EMFILE,
 TEXTS = {".txt": "txt", ".json": "json"}
 CAPTION_KEYS = ("captions", "caption")  # in a .json: a list of captions, or else one caption
 TARS = (".tar", ".tgz", *(f".tar.{kind}" for kind in ("gz", "bz2", "xz", "zst")))  # to name a shard
+DOTS = "its name has several dots, and what follows the first is taken as its kind; rename it"
 COMPRESSED = re.compile(rb"\x1f\x8b|BZh[1-9]1AY|\xfd7zXZ|\x28\xb5\x2f\xfd")
 
 
@@ -110,7 +113,8 @@ def scan(file, length: int):
             continue
         # only zeros, up to the padding: here a tar ended, and another tar was appended to it
         if at > end and (noise or at % PADDING) and not told:
-            yield None, f"no tar header from byte {end:,} to {at:,}: files in this range are lost"
+            lost = "files in this range, if there are any, are lost"
+            yield None, f"no tar header is read from byte {end:,} to {at:,}: {lost}"
         told = noise = False
         at = tar.offset
         if at > length and (missing := member.offset_data + member.size - length) > 0:
@@ -144,9 +148,9 @@ def build(paths: list[str], names: list[str], keys=CAPTION_KEYS):
     made_of = {"layout": LAYOUT, "keys": keys, "shards": [fingerprint(path) for path in paths]}
 
     def make():
-        with ThreadPoolExecutor(SCANNERS) as pool:
-            found = pool.map(index_shard, range(len(paths)), paths, names, itertools.repeat(keys))
-            rows, skipped = zip(*tqdm(found, "indexing shards (once)", len(paths), disable=None))
+        shards = [*zip(range(len(paths)), paths, names, itertools.repeat(keys))]
+        found = in_order(lambda shard: index_shard(*shard), shards, SCANNERS)
+        rows, skipped = zip(*tqdm(found, "indexing shards (once)", len(paths), disable=None))
         return [*itertools.chain(*skipped)], np.concatenate(rows).view(np.uint8)
 
     skipped, body = cache.load_or_make("shards", made_of, make, "the index", PASSING)
@@ -156,6 +160,7 @@ def build(paths: list[str], names: list[str], keys=CAPTION_KEYS):
 def index_shard(number: int, path: str, name: str, keys=CAPTION_KEYS):
     """The index of one shard: (rows of ROW in the order of the tar, [(name, reason)])."""
     samples, skipped, told = {}, [], set()  # {key: {role: (offset, size)}}; told: keys in skipped
+    dotted = collections.defaultdict(list)  # {key: names of pictures with several dots}
     try:
         length = file_size(path)
         with open(path, "rb") as file:
@@ -170,6 +175,8 @@ def index_shard(number: int, path: str, name: str, keys=CAPTION_KEYS):
                     refuse({problem: problem is not None})
                     if role and _is_used(sample, role, member, file, keys):
                         sample[role] = member.offset_data, member.size
+                    elif is_picture(suffix) and os.path.basename(key):  # such as cat.0.png
+                        dotted[key].append(f"{name}: {member.name}")
                 except UserError as error:
                     skipped.append((f"{name}: {member.name}", str(error)))
                     told.add(key)
@@ -180,6 +187,8 @@ def index_shard(number: int, path: str, name: str, keys=CAPTION_KEYS):
         if "picture" in sample and len(sample) > 1:
             places = [sample.get(role, (0, 0)) for role in ("picture", "txt", "json")]
             rows.append((number, text_hash(key) % DRAWS, *(n for place in places for n in place)))
+        elif key in dotted and "picture" not in sample:
+            skipped += [(member, DOTS) for member in dotted[key]]
         elif key not in told:
             wanted = " or ".join(f'"{key}"' for key in keys)
             lacks = f"no caption: no .txt, and no {wanted} in a .json (--caption-key)"
@@ -210,7 +219,8 @@ def captions_of(role: str, data: bytes, keys=CAPTION_KEYS) -> list[str]:
 
     A .txt is one caption. A .json has a caption or a list of captions under one of `keys`. If it
     has several of these keys, the one that comes first in `keys` is used. Raises BadPicture when
-    the bytes are not UTF-8 or not JSON, or when a caption holds half of a surrogate pair.
+    the bytes are not UTF-8 or not JSON, when a caption holds half of a surrogate pair, or when it is
+    neither a text nor a list of texts.
     """
     try:
         own = data.decode("utf-8-sig")
@@ -219,10 +229,8 @@ def captions_of(role: str, data: bytes, keys=CAPTION_KEYS) -> list[str]:
             own = (
                 next(filter(None, map(found.get, keys)), None) if isinstance(found, dict) else None
             )
-        own = own if isinstance(own, list) else [own]
-        own = [one_line(caption) for caption in own if isinstance(caption, str)]
-        "".join(own).encode()
+        json.dumps(own, ensure_ascii=False).encode()  # fails for half of a surrogate pair
     except (ValueError, RecursionError):  # bytes that are not UTF-8 raise a ValueError too
         wanted = "JSON in UTF-8" if role == "json" else "UTF-8"
         raise BadPicture(f"its .{role} is not {wanted}") from None
-    return [caption for caption in own if caption]
+    return [*filter(None, map(one_line, texts(own)))]

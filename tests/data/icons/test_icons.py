@@ -45,13 +45,14 @@ def captions(found):
     return [own for _, own in iconify.icons(found)]
 
 
-def package(folder, sets):
+def package(folder, sets, version=iconify.VERSION):
     """The package's file, with these sets in it."""
-    path = folder / iconify.FILE
+    path, files = folder / iconify.FILE, {f"json/{found['prefix']}": found for found in sets}
     with tarfile.open(path, "w:gz") as tar:
-        for found in sets:
+        files["package"] = dict(name=iconify.PACKAGE, version=version)
+        for name, found in files.items():
             text = json.dumps(found).encode()
-            member = tarfile.TarInfo(f"package/json/{found['prefix']}.json")
+            member = tarfile.TarInfo(f"package/{name}.json")
             member.size = len(text)
             tar.addfile(member, BytesIO(text))
     return path
@@ -172,6 +173,12 @@ def test_the_package_is_asked_for_where_it_is_not(tmp_path, monkeypatch):
     assert iconify.archive().read_text() == "packed\n"
 
 
+@pytest.mark.parametrize("sets, version", [([a_set()], "2.2.1"), ([], iconify.VERSION)])
+def test_another_version_of_the_package_and_one_without_sets_are_refused(sets, version, tmp_path):
+    with pytest.raises(UserError, match="is not @iconify/json 2.2.535; `npm pack"):
+        iconify.read(package(tmp_path, sets, version))
+
+
 # --- pictures
 
 
@@ -198,6 +205,8 @@ def test_equal_drawings_are_one_picture_and_no_family_held_out_is_trained_on(sma
     )
     (small_package / iconify.FILE).unlink()
     assert len(open_pairs("icons")) == 3  # from the cache
+    with pytest.raises(UserError, match="does not hold iconify-json"):
+        open_pairs("icons", icons=str(small_package))
     with pytest.raises(UserError, match="--icons is for icons, not for emoji"):
         open_pairs("emoji", icons="x")
 
