@@ -123,9 +123,13 @@ IMPOSSIBLE = {  # name: (what is said, module, arguments)
         "75",
     ),
     "report_interpreted": ("unset it", "kernels.report.__main__", "--plan"),
-    "report_dim": ("must be 1 to 2048", "kernels.report.__main__", "--dim", "4096"),
+    "report_dim": ("at most 2,048", "kernels.report.__main__", "--dim", "4096"),
     "bench_sizes": ("of at least 1", "kernels.bench.__main__", "--sizes", "0"),
-    "report_sizes": ("to 10", "kernels.report.__main__", "--sizes", "9" * 400),
+    "report_sizes": ("at most 1e", "kernels.report.__main__", "--sizes", "9" * 400),
+}
+COMPILING = {  # the same for the command that compiles, outside of Triton's interpreter
+    "arch": ("--plan needs --arch 90 or 80", "--plan", "--arch", "86", "120"),
+    "sizes_of_a_check": ("--sizes has no effect on --check", "--check", "--sizes", "512"),
 }
 
 
@@ -138,6 +142,46 @@ table(
     called,
     "an_option_that_cannot_be_{}",
 )
+
+
+def report(interpreted, *arguments):
+    """The command `miniclip report` under a value of TRITON_INTERPRET."""
+    os.environ["TRITON_INTERPRET"] = interpreted
+    miniclip_main(["report", *arguments])
+
+
+table({name: ("0", *line, says) for name, (says, *line) in COMPILING.items()}, report, "report_{}")
+VALUES = {value: (value, "--plan", "unset it") for value in ("1", "True", "yes", "ON", "y")}
+table(VALUES, report, "report_interpreted_by_{}")
+
+
+@attack(code=0, says=r"\AA100, N = 512, D = 64, bf16, ")
+def a_report_plans_the_cards_and_the_dtypes_that_were_asked_for(folder):
+    def inspect(job):
+        assert job[1:] == (80, "bf16", 64), job
+        work = dict(exp2=1, shuffles=1, instructions=1)
+        return dict(epilogue=work, blocks_per_sm=1, warps=8, warps_differ=False)
+
+    importlib.import_module("kernels.plan").inspect = inspect
+    report("0", *"--plan --arch 80 --dtype bf16 --sizes 512 --dim 64".split())
+
+
+@attack(says="a process that compiles was killed.*compile fewer kernels")
+def a_process_that_compiles_is_killed(folder):
+    module = importlib.import_module("kernels.report.__main__")
+    module.inspect = killed
+    module.compile_all([80], ["fp16"], [16])
+
+
+def killed(job):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@attack(says="^miniclip report: error: cache/.*: Not a directory")
+def a_cache_of_triton_that_is_a_file(folder):
+    Path("cache").touch()
+    os.environ["TRITON_CACHE_DIR"] = "cache"
+    report("0", *"--plan --arch 80 --sizes 512 --dim 64".split())
 
 
 def prints():
