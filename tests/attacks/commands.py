@@ -2,6 +2,7 @@
 
 import errno
 import importlib
+import json
 import os
 import shutil
 import signal
@@ -9,10 +10,15 @@ import stat
 import sys
 from pathlib import Path
 
+import eval as evaluation
 import train
+from miniclip import load
 from miniclip.__main__ import main as miniclip_main
 from miniclip.common import check_output, command, replacing
+from miniclip.training import checkpoint
+from miniclip.weights import save_huggingface
 from tests.attacks import attack, table
+from tests.attacks.training import CHECKPOINT, WRITTEN, evaluate, played, released
 
 
 @attack(code=130, says="^tool: stopped by Ctrl-C$")
@@ -254,3 +260,63 @@ def an_input_that_is_closed(folder):
             print("EOF")
 
     command("tool")(ask)()
+
+
+# --- what eval.py writes
+
+
+def commands(name):
+    """{section: the command that wrote it} of a results.json."""
+    return json.loads(Path(name).read_text())["commands"]
+
+
+@attack(code=0, says="other pairs or other pictures; its content is now in results.old0.json")
+def results_about_other_labelled_pictures_are_kept_apart(folder):
+    for images, place in (("A", "top"), ("B", "left")):
+        for name in ("red", "blue"):
+            os.makedirs(f"{images}/{name}")
+            shutil.copy(WRITTEN / f"pictures/{name}_{place}.png", f"{images}/{name}/1.png")
+        released("--images", images)
+    released("--task", "retrieval", "--data", str(WRITTEN / "pairs.csv"))
+    assert commands("a/results.old0.json")["zero_shot"].endswith(" A")
+    now = commands("a/results.json")
+    assert now["zero_shot"].endswith(" B") and "retrieval" in now, now
+
+
+@attack(code=0, says="its content is now in results.old0.json", slow=True, seconds=60)
+def averages_with_another_start_are_kept_apart(folder):
+    shutil.copytree(WRITTEN, ".", dirs_exist_ok=True)
+    for k in range(2):
+        state = checkpoint.load(CHECKPOINT)
+        state["model"]["logit_scale"] += k
+        checkpoint.save(f"start{k}.pt", state)
+        evaluate("--checkpoint", f"start{k}.pt", "--out", "a")
+    assert "start0.pt" in commands("a/results.old0.json")["averages"]
+    assert "start1.pt" in commands("a/results.json")["averages"]
+
+
+@attack(code=0, says="runs/hub/eval_pairs/search.png")
+def weights_in_the_folder_of_the_command(folder):
+    model, tokenizer, _ = load(WRITTEN / CHECKPOINT)
+    save_huggingface(model, "hub", tokenizer)
+    os.chdir("hub")
+    evaluation.search, data = print, str(WRITTEN / "pairs.csv")
+    evaluation.main(["--checkpoint", ".", "--threads", "1", "--data", data, "--search", "cup"])
+
+
+CLASSES = f"for k in 0 1; do mkdir -p classes/$k; cp {WRITTEN}/pictures/red_* classes/$k; done"
+NAMED = "released --images classes --classes names"
+EDITED = """sed -i 's/"{0}": .*/"{0}": ["x"],/' run/results.json"""
+for digest in ("model", "pairs_digest"):
+    damaged = "is damaged, or was not written", "judged", EDITED.format(digest), "judged"
+    table({f"results_whose_{digest}_is_a_list": (*damaged[1:], damaged[0])}, played)
+NUMBERED = "one class name on each line and nothing else, not lines such as '1,dog'"
+table(
+    {
+        f"class_names_with_numbers_{what}": (CLASSES, f"printf '{text}' > names", NAMED, NUMBERED)
+        for what, text in (("alone", r"0,cat\n1,dog"), ("below_a_header", r"k,name\n0,cat\n1,dog"))
+    },
+    played,
+)
+UNUSED = (CLASSES, r"printf 'cat\ndog\ncow\n' > names", NAMED, r"class cow \(no picture has it\)")
+table({"class_names_without_a_picture": UNUSED}, played, code=0)
