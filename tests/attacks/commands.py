@@ -183,11 +183,17 @@ def killed(job):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@attack(says="^miniclip report: error: cache/.*: Not a directory")
+@attack(says="python -m kernels.report: error: cache/.*: Not a directory")
 def a_cache_of_triton_that_is_a_file(folder):
     Path("cache").touch()
-    os.environ["TRITON_CACHE_DIR"] = "cache"
-    report("0", *"--plan --arch 80 --sizes 512 --dim 64".split())
+    os.environ |= dict(TRITON_CACHE_DIR="cache", TRITON_INTERPRET="0")
+    called("kernels.report.__main__", *"--plan --arch 80 --sizes 512 --dim 64".split())
+
+
+@attack(says=r"\Apython -m miniclip report: error: argument --arch")
+def an_error_of_a_command_names_what_was_typed(folder):
+    sys.argv[0] = "miniclip/__main__.py"
+    miniclip_main(["report", "--arch", "75"])
 
 
 def prints():
