@@ -112,7 +112,7 @@ class Lesson(pytest.File):
     """One markdown file; its fences are its tests."""
 
     def collect(self):
-        self.names, self.printed, self.folder = {"__name__": self.path.stem}, "", None
+        self.names, self.folder, code = {"__name__": self.path.stem}, None, None
         text = self.path.read_text()
         in_vain = "TRITON_INTERPRET" in text and not importlib.util.find_spec("triton")
         for fence in FENCE.finditer(text):
@@ -120,6 +120,7 @@ class Lesson(pytest.File):
             item = Fence.from_parent(
                 self, name=f"line {line}", line=line, kind=fence[1], info=fence[2], body=fence[3]
             )
+            item.above = code = item if item.runs else code
             if in_vain:
                 item.add_marker(pytest.mark.skip("needs Triton"))
             yield item
@@ -147,19 +148,19 @@ class Fence(pytest.Item):
     def __init__(self, *, line, kind, info, body, **kw):
         super().__init__(**kw)
         self.line, self.kind, self.info, self.body = line, kind, info, body
+        self.runs, self.printed = kind == "python" and ":" not in info, None
 
     def runtest(self):
-        lesson = self.parent
         if self.kind == "text":
-            if lesson.printed is None:
-                pytest.skip("the block above failed")
-            self.must_equal(lesson.printed, "the block above printed something else")
-        elif ":" in self.info:
+            if self.above.printed is None:
+                pytest.skip("the block above failed, or was not run")
+            self.must_equal(self.above.printed, "the block above printed something else")
+        elif not self.runs:
             self.must_equal(source_of(self.info), f"{self.info} has changed")
         else:
             if self.info == "gpu":
                 skip_without_gpu()
-            self.execute(lesson)
+            self.execute(self.parent)
 
     def execute(self, lesson):
         # padded with newlines, so that a traceback names the line of the .md file; known to
@@ -167,10 +168,10 @@ class Fence(pytest.Item):
         code = "\n" * self.line + self.body
         name = f"{self.path}:{self.line}"
         linecache.cache[name] = (len(code), None, code.splitlines(True), name)
-        lesson.printed = None
+        self.printed = None
         with contextlib.redirect_stdout(io.StringIO()) as out, lesson.working_folder():
             exec(compile(code, name, "exec"), lesson.names)
-        lesson.printed = out.getvalue()
+        self.printed = out.getvalue()
 
     def must_equal(self, want, why):
         if self.body == want:

@@ -15,7 +15,7 @@ in runs/ that is named after --checkpoint. A report on other pairs (--data) goes
 eval_PAIRS, and a report on averages into the subfolder averages. --out names another folder.
 --search prints what it finds, and the only file that it writes into the folder is search.png;
 --save writes only weights. results.json keeps the sections of earlier commands about the same
-weights and pairs. Its entry "commands" says which command wrote each section.
+weights, pairs and labelled pictures. Its entry "commands" says which command wrote each section.
 All intervals are 95 % confidence intervals. They are computed by Wilson's formula
 (miniclip/evaluation/confidence.py), unless a section says otherwise.
 """
@@ -57,6 +57,7 @@ from miniclip.evaluation.context import (
     named_shifts,
     open_data,
     open_shifts,
+    pictures_digest,
     read_templates,
     templates_for,
 )
@@ -269,9 +270,12 @@ def write_sections(context, tasks=None, given=()):
     """Write the sections in the order of the table of contents. Returns their results.
 
     tasks: the names of the sections, or None for all that fit the pairs. given: the options of
-    USED_BY that were given. Raises UserError when a task does not fit the pairs, when one of the
-    given options is used by no section, or when there is nothing to test averages on.
+    USED_BY that were given. A section that lacks something is left out, and the report says why.
+    Raises UserError when a task does not fit the pairs, when one of the given options is used by no
+    section, when every section is left out, or when there is nothing to test averages on.
     """
+    plain = context.labelled is None and not context.pairs.homes
+    refuse({"--templates needs labelled pictures: add --images": plain and "--templates" in given})
     if context.start:
         return {"averages": weight_average.write(context)}
     contents = CONTENTS
@@ -289,15 +293,17 @@ def write_sections(context, tasks=None, given=()):
     )
     results = {}
     for task in [task for task in contents if task in (tasks or contents)]:
-        began, found = time.monotonic(), {}
+        began = time.monotonic()
         try:
             found = contents[task].write(context)
         except UserError as error:  # this section lacks something; go on with the others
             context.report.say(f"Left out: {error}.")
+            continue
         # the scores on a held-out split go to the top level of results.json, under the name of
         # the split, because train.py writes them to the same place
         results |= {split: found.pop(split) for split in context.pairs.splits if split in found}
         results[task] = found | {"seconds": round(time.monotonic() - began, 1)}
+    refuse({"no report is written, because every section was left out": not results})
     return results
 
 
@@ -321,10 +327,13 @@ def main(argv=None):
         check_objective(args, model)
         args.task = ANY_OBJECTIVE
     by_name = path.parent == reading.RELEASED or not os.path.exists(args.checkpoint)
-    name = re.sub(r"\W+", "-", str(args.checkpoint)).strip("-") + "-released" * by_name
+    name = (
+        re.sub(r"\W+", "-", args.checkpoint).strip("-")
+        or Path(os.path.abspath(args.checkpoint)).name
+    )
     # a report goes beside the weights of our own runs, but not beside weights from elsewhere
     ours = content.get("format") == FORMAT and not by_name
-    home = path.parent if ours else Path("runs") / name
+    home = path.parent if ours else Path("runs") / (name + "-released" * by_name)
 
     start = None
     if args.before:
@@ -338,6 +347,11 @@ def main(argv=None):
     # --shift are read first, and mistakes in them show at once.
     named = class_names(args.classes)
     images = open_labelled(args.images, named) if args.images else None
+    if images:
+        unused = {*range(len(images.class_names))} - {*images.labels.values()}
+        images.notes += [
+            (f"class {images.class_names[k]}", "no picture has it") for k in sorted(unused)
+        ]
     templates, shifted = read_templates(args.templates), named_shifts(args.shift, named)
     how = source_options(vars(args))
     about_pairs = start or args.data or any(how.values()) or not args.images
@@ -384,10 +398,14 @@ def main(argv=None):
         "command": asked,
         "checkpoint": args.checkpoint,
         "model": features.digest,
+        **({"start": start[2]} if start else {}),
         **({"pairs_digest": pairs.digest} if pairs else {}),
         "seconds": round(time.monotonic() - began, 1),
         "machine": common.machine(device),
     }
+    if results.keys() & ((ABOUT_PICTURES if images else NEED_LABELS) | {"averages"}):
+        shown = pictures_digest(images.pictures) if images else pairs.digest
+        about["pictures_digest"] = shown
     write_results(out, results | about)
     print(f"\nreport.md, its figures and results.json are in {out}, {about['seconds']:.0f} s")
     return 0

@@ -11,7 +11,6 @@ Lesson: lessons/06_loss.md.
 import functools
 import importlib.util
 import itertools
-import os
 import warnings
 
 import torch
@@ -203,7 +202,9 @@ def _triton_problem(image, dtype):
         )
     if not HAS_TRITON:
         return "backend='triton' needs Triton installed; backend='torch' does not"
-    if not image.is_cuda and os.environ.get("TRITON_INTERPRET") != "1":
+    from triton import knobs
+
+    if not image.is_cuda and not knobs.runtime.interpret:
         return (
             f"the Triton kernels need a GPU, but image is on {image.device} "
             "(TRITON_INTERPRET=1 interprets them, slowly, for tests)"

@@ -1,9 +1,10 @@
 """The figures of the library: curves, points, and pictures in a grid.
 
-matplotlib's Figure is used without pyplot, so drawing needs no display and changes no global state. It
-is imported when the first figure is drawn, because the import takes a second.
+matplotlib's Figure is used without pyplot, so drawing needs no display and changes no global state.
+matplotlib is imported when the first figure is drawn, because the import takes a second.
 """
 
+import contextlib
 from itertools import cycle
 
 from miniclip.common import holds, refuse, save_figure
@@ -27,6 +28,17 @@ def band(x, shares):
     return list(x), *([s[end] for s in shares] for end in ("value", "low", "high"))
 
 
+@contextlib.contextmanager
+def _defaults():
+    """Draw with matplotlib's own settings. The user's may ask for what is missing, such as LaTeX."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        yield
+
+
+@_defaults()
 def lines(panels, path, rows=1, dashed=(), dots=()) -> None:
     """Draw curves, panel beside panel.
 
@@ -62,6 +74,7 @@ def lines(panels, path, rows=1, dashed=(), dots=()) -> None:
     save_figure(figure, path)
 
 
+@_defaults()
 def grid(cells, path, columns=8) -> None:
     """Draw pictures in rows of `columns`.
 

@@ -96,11 +96,22 @@ def test_a_task_alone_writes_nothing_of_the_others_and_opens_no_pairs_in_vain(
     assert all(results[key] == before[key] for key in ("overlap", "pairs_digest", "model"))
 
 
-def test_without_scikit_learn_the_rest_is_printed(report, pictures, monkeypatch, capsys):
+def test_without_scikit_learn_the_rest_is_printed_and_an_earlier_probe_is_kept(
+    report, run, pictures, tmp_path, monkeypatch, capsys, refused
+):
     monkeypatch.setitem(sys.modules, "sklearn.linear_model", None)
+    path, before = (
+        tmp_path / "out/results.json",
+        report("--images", pictures, "--task", "zero-shot"),
+    )
+    path.write_text(json.dumps(before | {"probe": "of an earlier command"}))
     results = report("--images", pictures, "--task", "zero-shot", "probe")
     assert "pip install 'miniclip[eval]'" in capsys.readouterr().out
-    assert "bare name" in results["zero_shot"] and [*results["probe"]] == ["seconds"]
+    assert "bare name" in results["zero_shot"] and results["probe"] == "of an earlier command"
+    assert "probe" not in results["commands"]
+    options = ["--checkpoint", run, "--out", tmp_path, "--images", pictures, "--task", "probe"]
+    assert "every section was left out" in refused(evaluation.main, *options)
+    assert not (tmp_path / "report.md").exists()
 
 
 WRONG = [  # (options, words that must occur)
@@ -112,6 +123,8 @@ WRONG = [  # (options, words that must occur)
     (["--templates", "{tmp}/bad.txt"], ["a photo", "{}"]),
     (["--templates", "{tmp}/none.txt"], ["none.txt"]),
     (["--templates", "{tmp}/empty.txt"], ["empty.txt"]),
+    (["--templates", "{tmp}/good.txt"], ["--templates needs labelled pictures: add --images"]),
+    (["--checkpoint", "{run}", "--templates", "{tmp}/good.txt"], ["--templates needs labelled"]),
     (["--images", "{tmp}/one"], ["at least two classes"]),
     (["--images", "{tmp}/nothing"], ["holds no pictures"]),
     (["--images", "{home}", "--classes", "{tmp}/bad.txt"], ["1 class names", "8 classes"]),
@@ -149,6 +162,7 @@ def test_a_wrong_option_is_one_sentence_and_exit_code_2(
     run, pictures, tmp_path, wrong, words, refused
 ):
     (tmp_path / "bad.txt").write_text("a photo\n")
+    (tmp_path / "good.txt").write_text("a photo of {}\n")
     (tmp_path / "empty.txt").write_text("\n")
     (tmp_path / "nothing").mkdir()
     for name in ("one/cat", "two/cat", "two/dog"):

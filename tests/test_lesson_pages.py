@@ -17,6 +17,7 @@ import runpy
 
 import pytest
 
+from conftest import Lesson
 from tests.test_lesson_numbers import FENCE, LESSONS, ROOT
 
 DETAILS = '<details markdown="1"><summary>'
@@ -115,3 +116,15 @@ def test_code_draws_the_figures_and_two_or_more_are_diagrams_until_lesson_10(
     own |= diagrams & figures(path.with_name("README.md"))
     assert diagrams | plots == own
     assert len(diagrams) >= 2 or path.stem[:2] > "10"
+
+
+def test_printed_text_is_compared_only_if_its_own_block_was_run(request, tmp_path):
+    """Otherwise --fix-lessons with --lf or -k would replace it by the text of another block."""
+    page = tmp_path / "page.md"
+    page.write_text("".join(f"```python\nprint({k})\n```\n```text\n{k}\n```\n" for k in (1, 2)))
+    first, _, second, text = Lesson.from_parent(request.session, path=page).collect()
+    first.runtest()
+    with pytest.raises(pytest.skip.Exception, match="not run"):
+        text.runtest()
+    second.runtest()
+    text.runtest()

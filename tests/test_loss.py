@@ -204,7 +204,7 @@ def test_triton_in_fp16_on_nvidia_gpus_of_the_a100_s_generation_or_newer(
     capability, dtype, width, how, want, monkeypatch
 ):
     pytest.importorskip("triton")
-    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    monkeypatch.setenv("TRITON_INTERPRET", "True")  # Triton reads it as it reads 1
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     image = torch.ones(3, width, dtype=dtype)
     image = image.as_subclass(OnCard) if capability else image

@@ -1,6 +1,7 @@
 """Figures are written as what their name says, with our mark, and hold what they were given."""
 
 import pytest
+from matplotlib import rc_context, rcParams
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -27,9 +28,13 @@ def figures(monkeypatch):
 
 @pytest.mark.parametrize("suffix", ["png", "pdf", "svg"])
 @pytest.mark.parametrize("kind", FIGURES)
-def test_a_figure_has_our_mark_and_names_are_no_mathematics(tmp_path, kind, suffix):
+def test_a_figure_has_our_mark_and_names_are_no_mathematics_nor_set_by_latex(
+    tmp_path, kind, suffix
+):
     path = tmp_path / f"a.{suffix}"
-    getattr(plots, kind)(FIGURES[kind], path)
+    with rc_context({"text.usetex": True}):  # as in the matplotlibrc of somebody who has LaTeX
+        getattr(plots, kind)(FIGURES[kind], path)
+        assert rcParams["text.usetex"]
     assert plots.is_figure(path)
     path.write_bytes(b"mine")
     assert not plots.is_figure(path)

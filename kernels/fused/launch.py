@@ -7,11 +7,11 @@ kernels), and the kernels' constants (signatures.py, tile_config.py).
 """
 
 import functools
-import os
 
 import torch
 import triton
 from torch import Tensor
+from triton import knobs
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 from kernels.fused import interpreter
@@ -25,7 +25,7 @@ from kernels.fused.tile_config import (
 # in earlier versions addmm's first argument must have the operands' dtype (pytorch pull request
 # 167931)
 ADDMM_TAKES_FLOAT32 = tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 10)
-INTERPRET = os.environ.get("TRITON_INTERPRET") == "1"
+INTERPRET = knobs.runtime.interpret
 if INTERPRET:
     interpreter.install()
 

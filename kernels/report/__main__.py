@@ -3,12 +3,11 @@
 No GPU is needed. The command compiles every kernel of signatures.KERNELS for every card of
 compiler.LIMITS, and prints registers, stack, shared memory, tensor-core instructions and blocks per
 SM. Then it prints each launch of a step and its predicted time (kernels/plan.py). With --plan it
-prints the launches only. With --check it exits with 1 if a number breaks one of the bars, which are
-the limits in `broken` and `broken_plan`.
+prints the launches only, for the cards of --arch. With --check it exits with 1 if a number breaks
+one of the bars, which are the limits in `broken` and `broken_plan`.
 Left out: measured times (python -m kernels.bench, on a GPU).
 """
 
-import argparse
 import concurrent.futures
 import itertools
 import os
@@ -18,24 +17,33 @@ import sys
 if __name__ == "__main__":
     # before triton is imported: interpreted kernels do not compile
     os.environ["TRITON_INTERPRET"] = "0"
-    for name in {"SIGINT", "SIGPIPE"} & {*dir(signal)}:  # Ctrl-C and `... | head` end it quietly
-        signal.signal(getattr(signal, name), signal.SIG_DFL)
+    # Ctrl-C during the slow imports ends the program without a traceback; common.command restores
+    # Python's own handler
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+from triton import knobs  # noqa: E402
 
 from kernels.fused.signatures import HOPPER, KERNELS, TILED  # noqa: E402
 from kernels.fused.tile_config import warps_can_differ  # noqa: E402
 from kernels.plan import CARDS, by_kernel, floor_s, plan, spread, total_s  # noqa: E402
 from kernels.report.compiler import LIMITS, inspect  # noqa: E402
 from kernels.table import table  # noqa: E402
+from miniclip.common import UserError, command, number, refuse  # noqa: E402
 
 DTYPES = ["fp16", "bf16"]
 WIDTHS = [512, 256, 640, 768, 1024]
+SIZES = [8192, 32768, 131072, 262144]
 OPTIONS = {
-    "--plan": dict(action="store_true", help="print the launches of a step"),
+    "--plan": dict(dest="planned", action="store_true", help="print the launches of a step"),
     "--check": dict(action="store_true", help="exit with 1 when a bar is broken"),
     "--arch": dict(type=int, nargs="+", choices=LIMITS, default=[*LIMITS]),
-    "--dtype": dict(nargs="+", choices=DTYPES, default=DTYPES),
-    "--dim": dict(type=int, nargs="+", help="widths (256 to 1024)"),
-    "--sizes": dict(type=int, nargs="+", default=[8192, 32768, 131072, 262144]),
+    "--dtype": dict(nargs="+", choices=DTYPES, help="(fp16 and bf16; fp16 for the launches)"),
+    "--dim": dict(
+        type=number(int, 1, 2048), nargs="+", help="widths (256 to 1024; 512 for the launches)"
+    ),
+    "--sizes": dict(
+        type=number(int, 1, 10**7), nargs="+", help="batch sizes N of the launches (8192 to 262144)"
+    ),
 }
 LEAST_FILL = 0.85  # the share of an H100 that our own kernels must fill
 SHARDS = [(n, n) for n in (8192, 16384, 32768, 65536, 131072, 262144)]
@@ -84,8 +92,16 @@ def compile_all(archs: list[int], dtypes: list[str], widths: list[int] | None) -
         if warps_can_differ(arch, 2, d) or name not in HOPPER
     ]
     print(f"compiling {len(jobs)} kernels ...", file=sys.stderr)
-    with concurrent.futures.ProcessPoolExecutor() as pool:
-        return [*pool.map(inspect, jobs, chunksize=4)]
+    try:
+        with concurrent.futures.ProcessPoolExecutor(
+            initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_DFL)
+        ) as pool:  # on Ctrl-C only this process says that it was stopped
+            return [*pool.map(inspect, jobs, chunksize=4)]
+    except concurrent.futures.process.BrokenProcessPool:
+        raise UserError(
+            "a process that compiles was killed, perhaps because memory was full; free some memory, "
+            "or compile fewer kernels with --arch, --dtype and --dim"
+        ) from None
 
 
 def compiler_table(rows: list[dict]) -> str:
@@ -112,10 +128,10 @@ def broken_plan(launches: list[dict]) -> list[str]:
     return sentences
 
 
-def plan_table(card: str, n: int, d: int) -> str:
+def plan_table(card: str, n: int, d: int, dtype: str) -> str:
     """One line per kernel: all its launches in a step, and the cycles of one tile."""
     units, rows = ["tensor", "exp2", "shuffle", "issue"], []
-    for name, group in by_kernel(plan(card, n, d)).items():
+    for name, group in by_kernel(plan(card, n, d, dtype=dtype)).items():
         grid = [group[key] for key in ("launches", "programs", "blocks_per_sm", "waves")]
         fill = "" if group["fill"] is None else f"{group['fill']:.2f}"
         moved = [f"{group[key] / 1e9:.2f}" for key in ("memory_bytes", "l2_bytes")]
@@ -125,56 +141,60 @@ def plan_table(card: str, n: int, d: int) -> str:
     return table([*head, *units, "ms"], rows)
 
 
-def summary(card: str, n: int, d: int) -> str:
-    """The whole step's predicted range beside the floor, a sentence."""
-    total, floor = total_s(plan(card, n, d)), floor_s(card, n, d)
+def summary(card: str, n: int, d: int, dtype: str) -> str:
+    """The whole step's predicted range beside the floor, a sentence. The cards' measured speed is
+    that of fp16 products, and is taken for bf16 as well."""
+    total, floor = total_s(plan(card, n, d, dtype=dtype)), floor_s(card, n, d)
     worst, middle, best = floor / total[1], 2 * floor / sum(total), floor / total[0]
     return (
-        f"{card}, N = {n}, D = {d}, fp16, forward + backward; predicted, not measured: {spread(total)} ms,\n"
+        f"{card}, N = {n}, D = {d}, {dtype}, forward + backward; predicted, not measured: "
+        f"{spread(total)} ms,\n"
         f"{worst:.0%} to {best:.0%} of the floor of {floor * 1e3:.1f} ms, {middle:.0%} in the middle"
     )
 
 
-def main(argv: list[str] | None = None) -> int:
+@command("python -m kernels.report", (__doc__ or "").split("\n")[0], OPTIONS)
+def main(
+    planned: bool,
+    check: bool,
+    arch: list[int],
+    dtype: list[str] | None,
+    dim: list[int] | None,
+    sizes: list[int] | None,
+) -> int:
     """The command; returns its exit code."""
-    chosen = os.path.basename(sys.argv[0]) == "miniclip"  # miniclip's own command starts it, too
-    prog = "miniclip report" if chosen else "python -m kernels.report"
-    parser = argparse.ArgumentParser(prog=prog, description=(__doc__ or "").split("\n")[0])
-    parser.print_usage = lambda *_: None  # a mistake is one sentence
-    for name, how in OPTIONS.items():
-        parser.add_argument(name, **how)
-    options = parser.parse_args(argv)
-    dims = options.dim or WIDTHS
-    mistakes = {
-        "--dim must be 1 to 2048": not 1 <= min(dims) <= max(dims) <= 2048,
-        "--sizes must be 1 to 10**7": not 1 <= min(options.sizes) <= max(options.sizes) <= 10**7,
-        # possible if another command started this one
-        "nothing compiles under TRITON_INTERPRET=1; unset it": (
-            os.environ.get("TRITON_INTERPRET") == "1"
-        ),
-    }
-    for sentence in (sentence for sentence, so in mistakes.items() if so):
-        parser.error(sentence)
-    rows = []
-    if options.check or not options.plan:
-        rows = compile_all(options.arch, options.dtype, options.dim)
+    dtypes, dims, rows = dtype or DTYPES, dim or WIDTHS, []
+    cards = [name for name, card in CARDS.items() if card["arch"] in arch]
+    refuse(
+        {
+            # possible if another command started this one
+            "nothing compiles under TRITON_INTERPRET; unset it": knobs.runtime.interpret,
+            f"--plan needs --arch {' or '.join(str(card['arch']) for card in CARDS.values())}: the "
+            f"speeds of other cards than {' and '.join(CARDS)} are not known": planned
+            and not cards,
+            "--sizes has no effect on --check, which has its own sizes; leave out --sizes, or add "
+            "--plan": sizes and check and not planned,
+        }
+    )
+    if check or not planned:
+        rows = compile_all(arch, dtypes, dim)
         print(compiler_table(rows), end="\n\n")
-    planned = itertools.product(CARDS, options.sizes, options.dim or dims[:1])
-    for shape in planned if options.plan or not options.check else ():
+    shapes = itertools.product(cards, sizes or SIZES, dim or dims[:1], dtype or dtypes[:1])
+    for shape in shapes if planned or not check else ():
         print(summary(*shape), plan_table(*shape), sep="\n", end="\n\n")
     failures = [
         f"{r['kernel']} on sm_{r['arch']}, {r['dtype']}, D = {r['d']}: {why}"
         for r in rows
         for why in broken(r)
     ]
-    shards = SHARDS if options.check and 90 in options.arch else ()
-    for dtype, d, (n, m) in itertools.product(options.dtype, dims, shards):
-        what = f"the plan for an H100, {dtype}, D = {d}, N = {n}, {m} rows"
-        failures += [f"{what}: {why}" for why in broken_plan(plan("H100", n, d, m, dtype))]
+    shards = SHARDS if check and 90 in arch else ()
+    for form, d, (n, m) in itertools.product(dtypes, dims, shards):
+        what = f"the plan for an H100, {form}, D = {d}, N = {n}, {m} rows"
+        failures += [f"{what}: {why}" for why in broken_plan(plan("H100", n, d, m, form))]
     for failure in failures:
         print(f"broken: {failure}")
     print(f"{len(rows)} kernels, {len(failures)} broken bars")
-    return 1 if options.check and failures else 0
+    return 1 if check and failures else 0
 
 
 if __name__ == "__main__":

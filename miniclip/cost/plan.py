@@ -158,9 +158,6 @@ def plan_run(config):
     refuse(
         {
             f"--freeze {config.freeze} {no}": config.freeze,
-            f"--objective sigmoid, whose similarities are held whole, {no}": (
-                config.objective == "sigmoid"
-            ),
             f"what --compile saves {no}": config.compile,
             f"--minutes {no}: how long the run takes is what a plan tells": config.minutes,
             f"--resume {no}: a plan is made for a whole run": config.resume,
@@ -175,6 +172,12 @@ def plan_run(config):
         config.precision = "bf16" if GPUS.get(gpu, {}).get("bf16") else "fp16"
     start = initial_state(config.init, config.model, config.activation) if config.init else None
     config.complete(None, start, torch.device("cuda"))
+    refuse(
+        {
+            "a run with --objective sigmoid, whose similarities are held whole, cannot be planned; "
+            "the contrastive objectives can": config.objective == "sigmoid"
+        }
+    )
     shape = start["config"] if start else MODELS[config.model] | {"objective": config.objective}
     if config.data_pairs:
         count, vocab_size = config.data_pairs, 49408 if config.tokenizer else config.vocab_size
@@ -287,7 +290,7 @@ def _row(name, value, digits=1):
 
 def _duration(days, pairs):
     """The row with the run's time: in days, or in minutes if it takes less than one day."""
-    count = f"{pairs / 1e9:.1f} billion" if pairs >= 1e9 else f"{pairs:,}"
+    count = f"{pairs / 1e9:.4g} billion" if pairs >= 1e9 else f"{pairs:,}"
     unit, value = ("days", days) if days >= 1 else ("minutes", days * DAY / 60)
     return _row(f"{unit} for {count} pairs", value)
 

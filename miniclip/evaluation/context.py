@@ -4,8 +4,12 @@ The open_ functions turn what the options of eval.py name into data. EvalContext
 What several sections ask for, it computes only once.
 """
 
+import contextlib
 import functools
+import hashlib
+import json
 import os
+import re
 from dataclasses import dataclass
 
 import torch
@@ -54,6 +58,9 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
     checkpoint holds.
     options: the SOURCE_OPTIONS; an option that is None takes the value that was used in training,
     if the model was trained on this source.
+
+    Pairs of files that were moved since the training, or copied, are recognized by their digest. If
+    the options --keep or --val-data of the run name files that are gone, nothing can be recognized.
     """
     run = content.get("options", {}) if content.get("format") == FORMAT else {}
     refuse(
@@ -69,13 +76,19 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
     same = source == before or files and os.path.realpath(source) == os.path.realpath(before)
     first = run and same and of_first_icons(content.get("packages", {}))
     trained_on = bool(run) and same and not first
-    recorded = run if trained_on else {}
     given = {name: value for name, value in options.items() if value is not None}
-    how = {name: given.get(name, recorded.get(name)) for name in SOURCE_OPTIONS}
+
+    def opened(recorded):  # the options of a run, or none
+        how = {name: given.get(name, recorded.get(name)) for name in SOURCE_OPTIONS}
+        kept = recorded.get("keep") or recorded.get("pairs")
+        return open_divided(source, kept, recorded.get("val_data"), **how)
+
     found = data or not files or os.path.exists(source) or is_pattern(source) or "://" in source
     refuse({f"the model was trained on {source}, which is not here; add --data": not found})
-    kept = recorded.get("keep") or recorded.get("pairs")
-    pairs = open_divided(source, kept, recorded.get("val_data"), **how)
+    if run and files and not same:
+        with contextlib.suppress(UserError, OSError):  # other pairs need not suit these options
+            trained_on = opened(run).digest == content.get("pairs_digest")
+    pairs = opened(run if trained_on else {})
     if first:
         pairs.tested = NEW_TO_FIRST
         print(
@@ -101,11 +114,24 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
 def class_names(classes: str | None):
     """The class names that open_labelled takes. classes: a text file, which gives a list of names;
     "imagenet", which gives {wnid: name}; or None, which gives None."""
-    return (
-        imagenet()[0]
-        if classes == "imagenet"
-        else (classes and read_lines(classes, "classes", numbered=True))
+    if classes in (None, "imagenet"):
+        return classes and imagenet()[0]
+    names = read_lines(classes, "classes", numbered=True)
+    numbered = [re.match(r"\d+\s*[,;\t]", name) for name in names[1:]]  # the first may be a header
+    refuse(
+        {
+            f"{classes} must have one class name on each line and nothing else, not lines such as "
+            f"{names[-1]!r}": numbered and all(numbered)
+        }
     )
+    return names
+
+
+def pictures_digest(pictures: Pairs) -> str:
+    """Which labelled pictures these are: the SHA-256, in hex, of their names, their labels and what
+    is known about their files."""
+    stamps = [pictures.stamp(i) for i in range(len(pictures))]
+    return hashlib.sha256(json.dumps([pictures.digest, stamps]).encode()).hexdigest()
 
 
 def read_templates(templates: str | None) -> list[str]:
@@ -150,7 +176,9 @@ def named_shifts(shifts, names=None) -> dict[str, Labelled]:
         refuse(
             {
                 f"--shift must be NAME=FOLDER, and not {given!r}; each NAME must be a different "
-                "one, and none may be 'home'": (not folder or name in ("", "home", *found))
+                f"one, and none may be one of ours: home, {', '.join(KINDS)}": (
+                    not folder or name in ("", "home", *KINDS, *found)
+                )
             }
         )
         found[name] = open_labelled(os.path.expanduser(folder), names)
@@ -200,7 +228,7 @@ class EvalContext:
     shifts: dict  # {name: (source, indices, labels)}, the same classes in other pictures
     report: Report  # what the sections write to
     seeds: int  # how many draws of each number of shots
-    # if averages are asked for, the model before fine-tuning: (state dict, what its file holds)
+    # if averages are asked for, the model before fine-tuning: what weight_average.read_start returns
     start: tuple | None = None
 
     @functools.cached_property

@@ -14,7 +14,7 @@ from miniclip.data.labelled import of_pairs
 from miniclip.evaluation.confidence import share
 from miniclip.evaluation.context import open_data, templates_for
 from miniclip.evaluation.families import TEMPLATES, scores_of, zero_shot
-from miniclip.evaluation.features import FeatureCache, encode_examples, examples
+from miniclip.evaluation.features import FeatureCache, encode_examples, examples, model_digest
 from miniclip.evaluation.retrieval import evaluate_heldout
 from miniclip.training import checkpoint
 from miniclip.weights import average, convert
@@ -24,9 +24,9 @@ ALPHAS = [k / 10 for k in range(11)]
 DEFAULT = 0.5  # the paper's choice if nothing is known about the other data
 
 
-def read_start(names: tuple[str, str], tuned, activation: str | None = None) -> tuple[dict, dict]:
-    """The model that `tuned` was tuned from: (its state dict, what its file holds). Raises
-    UserError if the two models cannot be averaged.
+def read_start(names: tuple[str, str], tuned, activation: str | None = None) -> tuple:
+    """The model that `tuned` was tuned from: (its state dict, what its file holds, its
+    model_digest). Raises UserError if the two models cannot be averaged.
 
     names: the names of the two models, with the earlier model first; activation: as for `load`.
     """
@@ -34,7 +34,7 @@ def read_start(names: tuple[str, str], tuned, activation: str | None = None) -> 
         names[0], next(tuned.parameters()).device, activation
     )
     average.check_alike(names, (model.config, tuned.config))
-    return model.state_dict(), content
+    return model.state_dict(), content, model_digest(model)
 
 
 def save(path, names, alpha, start, model, tokenizer, run) -> None:

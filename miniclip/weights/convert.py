@@ -117,9 +117,11 @@ def load_with_file(path, device="cpu", activation=None, image_size=None):
             f"{path} was trained with {told}, and {activation=} was asked for": (
                 told not in (None, activation)
             ),
-            f"{path} does not tell its activation; give activation='quickgelu' (for OpenAI's "
-            "weights, and for models whose open_clip name ends so) or 'gelu', or put the model's "
-            "open_clip_config.json beside the file": activation is None,
+            f"{path} does not tell its activation; give --activation quickgelu (for OpenAI's "
+            "weights, and for models whose open_clip name ends so) or gelu (in Python: "
+            "activation='quickgelu'), or put the model's open_clip_config.json beside the file": (
+                activation is None
+            ),
         }
     )
     config["activation"] = activation

@@ -2,6 +2,7 @@
 
 import errno
 import importlib
+import json
 import os
 import shutil
 import signal
@@ -9,10 +10,15 @@ import stat
 import sys
 from pathlib import Path
 
+import eval as evaluation
 import train
+from miniclip import load
 from miniclip.__main__ import main as miniclip_main
 from miniclip.common import check_output, command, replacing
+from miniclip.training import checkpoint
+from miniclip.weights import save_huggingface
 from tests.attacks import attack, table
+from tests.attacks.training import CHECKPOINT, WRITTEN, evaluate, played, released
 
 
 @attack(code=130, says="^tool: stopped by Ctrl-C$")
@@ -123,9 +129,13 @@ IMPOSSIBLE = {  # name: (what is said, module, arguments)
         "75",
     ),
     "report_interpreted": ("unset it", "kernels.report.__main__", "--plan"),
-    "report_dim": ("must be 1 to 2048", "kernels.report.__main__", "--dim", "4096"),
+    "report_dim": ("at most 2,048", "kernels.report.__main__", "--dim", "4096"),
     "bench_sizes": ("of at least 1", "kernels.bench.__main__", "--sizes", "0"),
-    "report_sizes": ("to 10", "kernels.report.__main__", "--sizes", "9" * 400),
+    "report_sizes": ("at most 1e", "kernels.report.__main__", "--sizes", "9" * 400),
+}
+COMPILING = {  # the same for the command that compiles, outside of Triton's interpreter
+    "arch": ("--plan needs --arch 90 or 80", "--plan", "--arch", "86", "120"),
+    "sizes_of_a_check": ("--sizes has no effect on --check", "--check", "--sizes", "512"),
 }
 
 
@@ -138,6 +148,52 @@ table(
     called,
     "an_option_that_cannot_be_{}",
 )
+
+
+def report(interpreted, *arguments):
+    """The command `miniclip report` under a value of TRITON_INTERPRET."""
+    os.environ["TRITON_INTERPRET"] = interpreted
+    miniclip_main(["report", *arguments])
+
+
+table({name: ("0", *line, says) for name, (says, *line) in COMPILING.items()}, report, "report_{}")
+VALUES = {value: (value, "--plan", "unset it") for value in ("1", "True", "yes", "ON", "y")}
+table(VALUES, report, "report_interpreted_by_{}")
+
+
+@attack(code=0, says=r"\AA100, N = 512, D = 64, bf16, ")
+def a_report_plans_the_cards_and_the_dtypes_that_were_asked_for(folder):
+    def inspect(job):
+        assert job[1:] == (80, "bf16", 64), job
+        work = dict(exp2=1, shuffles=1, instructions=1)
+        return dict(epilogue=work, blocks_per_sm=1, warps=8, warps_differ=False)
+
+    importlib.import_module("kernels.plan").inspect = inspect
+    report("0", *"--plan --arch 80 --dtype bf16 --sizes 512 --dim 64".split())
+
+
+@attack(says="a process that compiles was killed.*compile fewer kernels")
+def a_process_that_compiles_is_killed(folder):
+    module = importlib.import_module("kernels.report.__main__")
+    module.inspect = killed
+    module.compile_all([80], ["fp16"], [16])
+
+
+def killed(job):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@attack(says="python -m kernels.report: error: cache/.*: Not a directory")
+def a_cache_of_triton_that_is_a_file(folder):
+    Path("cache").touch()
+    os.environ |= dict(TRITON_CACHE_DIR="cache", TRITON_INTERPRET="0")
+    called("kernels.report.__main__", *"--plan --arch 80 --sizes 512 --dim 64".split())
+
+
+@attack(says=r"\Apython -m miniclip report: error: argument --arch")
+def an_error_of_a_command_names_what_was_typed(folder):
+    sys.argv[0] = "miniclip/__main__.py"
+    miniclip_main(["report", "--arch", "75"])
 
 
 def prints():
@@ -210,3 +266,63 @@ def an_input_that_is_closed(folder):
             print("EOF")
 
     command("tool")(ask)()
+
+
+# --- what eval.py writes
+
+
+def commands(name):
+    """{section: the command that wrote it} of a results.json."""
+    return json.loads(Path(name).read_text())["commands"]
+
+
+@attack(code=0, says="other pairs or other pictures; its content is now in results.old0.json")
+def results_about_other_labelled_pictures_are_kept_apart(folder):
+    for images, place in (("A", "top"), ("B", "left")):
+        for name in ("red", "blue"):
+            os.makedirs(f"{images}/{name}")
+            shutil.copy(WRITTEN / f"pictures/{name}_{place}.png", f"{images}/{name}/1.png")
+        released("--images", images)
+    released("--task", "retrieval", "--data", str(WRITTEN / "pairs.csv"))
+    assert commands("a/results.old0.json")["zero_shot"].endswith(" A")
+    now = commands("a/results.json")
+    assert now["zero_shot"].endswith(" B") and "retrieval" in now, now
+
+
+@attack(code=0, says="its content is now in results.old0.json", slow=True, seconds=60)
+def averages_with_another_start_are_kept_apart(folder):
+    shutil.copytree(WRITTEN, ".", dirs_exist_ok=True)
+    for k in range(2):
+        state = checkpoint.load(CHECKPOINT)
+        state["model"]["logit_scale"] += k
+        checkpoint.save(f"start{k}.pt", state)
+        evaluate("--checkpoint", f"start{k}.pt", "--out", "a")
+    assert "start0.pt" in commands("a/results.old0.json")["averages"]
+    assert "start1.pt" in commands("a/results.json")["averages"]
+
+
+@attack(code=0, says="runs/hub/eval_pairs/search.png")
+def weights_in_the_folder_of_the_command(folder):
+    model, tokenizer, _ = load(WRITTEN / CHECKPOINT)
+    save_huggingface(model, "hub", tokenizer)
+    os.chdir("hub")
+    evaluation.search, data = print, str(WRITTEN / "pairs.csv")
+    evaluation.main(["--checkpoint", ".", "--threads", "1", "--data", data, "--search", "cup"])
+
+
+CLASSES = f"for k in 0 1; do mkdir -p classes/$k; cp {WRITTEN}/pictures/red_* classes/$k; done"
+NAMED = "released --images classes --classes names"
+EDITED = """sed -i 's/"{0}": .*/"{0}": ["x"],/' run/results.json"""
+for digest in ("model", "pairs_digest"):
+    damaged = "is damaged, or was not written", "judged", EDITED.format(digest), "judged"
+    table({f"results_whose_{digest}_is_a_list": (*damaged[1:], damaged[0])}, played)
+NUMBERED = "one class name on each line and nothing else, not lines such as '1,dog'"
+table(
+    {
+        f"class_names_with_numbers_{what}": (CLASSES, f"printf '{text}' > names", NAMED, NUMBERED)
+        for what, text in (("alone", r"0,cat\n1,dog"), ("below_a_header", r"k,name\n0,cat\n1,dog"))
+    },
+    played,
+)
+UNUSED = (CLASSES, r"printf 'cat\ndog\ncow\n' > names", NAMED, r"class cow \(no picture has it\)")
+table({"class_names_without_a_picture": UNUSED}, played, code=0)

@@ -24,7 +24,7 @@ from miniclip.cost.plan import (
     wire_bytes,
 )
 from miniclip.loss import clip_loss
-from miniclip.objectives import create
+from miniclip.objectives import PLAIN, create
 from miniclip.training.config import Config
 from tests.losses import Watch
 from tests.runs import final, run
@@ -225,6 +225,15 @@ def test_a_run_that_cannot_be_planned_is_refused(wrong, words, pairs_csv):
         run_of("--data", pairs_csv, "--batch-size", 8, *wrong.split())
 
 
+def test_fine_tuning_of_a_model_trained_with_sigmoid_is_not_planned_as_contrastive(
+    pairs_csv, monkeypatch
+):
+    config = PLAIN | MODELS["vit_mini"] | {"name": "vit_mini", "objective": "sigmoid"}
+    monkeypatch.setattr(plan_module, "initial_state", lambda *_: {"config": config})
+    with pytest.raises(ValueError, match="sigmoid.* cannot be planned"):
+        run_of("--data", pairs_csv, "--init", "x.pt")
+
+
 # --- what is counted
 
 
@@ -318,6 +327,7 @@ def test_what_fits_fits(world, batch, micro, gpu):
     assert p["step_s"] >= p["wire_s"] >= 0 and p["days"] > 0
     assert (p["wire_s"] == 0) == (world == 1)
     assert max(map(len, describe(p).splitlines())) <= 100
+    assert "days for 1e+12 billion pairs" in describe(p | dict(days=1.0, pairs_in_all=10**21))
 
 
 def test_the_table_has_the_gflop_of_the_plan(measured):

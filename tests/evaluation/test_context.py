@@ -44,6 +44,17 @@ def test_the_pairs_of_a_run_are_opened_as_it_did_and_cut_as_it_did(run, capsys):
         open_data(run, caption_column="filepaths")
 
 
+def test_the_pairs_of_a_run_are_recognized_after_they_were_moved(run, tmp_path):
+    run["pairs_digest"] = open_data(run)[0].digest
+    moved = tmp_path.rename(tmp_path.with_name("moved"))
+    pairs, trained_on = open_data(run, f"{moved}/a.csv")
+    assert trained_on and len(pairs.splits["train"]) == 2 and len(pairs.splits["heldout"]) > 0
+    rows = (moved / "a.csv").read_text()
+    (moved / "a.csv").write_text(rows.replace(";7", ";seven"))
+    pairs, trained_on = open_data(run, f"{moved}/a.csv", caption_column="title")
+    assert not trained_on and pairs.splits == {"train": [], "all": [*range(30)]}
+
+
 def test_all_of_other_pairs_are_asked_for_without_the_options_of_the_run(run, tmp_path, capsys):
     for content in (run, {}, run | {"format": "other"}):
         pairs, trained_on = open_data(content, f"{tmp_path}/b.csv")
@@ -112,6 +123,7 @@ def test_a_shift_has_the_labels_of_the_classes_at_home(monkeypatch):
     for given, home, reason in (
         (["folder"], named(), "NAME=FOLDER"),
         (["x=folder", "x=folder"], named(), "NAME=FOLDER"),
+        (["grey=folder"], named(), "none may be one of ours: home, grey, line art, Noto"),
         (["x=other"], named(), "do not have: d"),
         (["x=folder"], None, "add --images"),
     ):

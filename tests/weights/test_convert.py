@@ -95,7 +95,7 @@ def test_an_archive_in_openai_format_tells_whether_its_activation_is_quickgelu(
             p.copy_(p.half().float())
     path = openai_file(model, tmp_path / "model.pt")
     if activation == "gelu":
-        refused(path, "does not tell its activation")
+        refused(path, "give --activation quickgelu", "activation='quickgelu'")
     else:
         refused(path, "trained with quickgelu", activation="gelu")
     loaded, tokenizer, _ = load(path, activation=activation)

@@ -1,7 +1,7 @@
 """Report: what the sections write goes to the terminal at once, and into report.md at the end.
 
 results.json holds the numbers of a report, and the numbers of earlier commands about the same
-weights and pairs.
+weights, pairs and labelled pictures.
 """
 
 import contextlib
@@ -15,6 +15,9 @@ from miniclip.common import UserError, check_output, refuse, replacing, write_js
 from miniclip.data.dataset import printable
 
 MARK = "<!-- written by miniclip -->"  # the last line of report.md
+# the digests in results.json of what its sections are about, beside the digest "model"; one that no
+# section needs is missing
+ABOUT = ("start", "pairs_digest", "pictures_digest")
 
 
 class Report:
@@ -98,7 +101,8 @@ def earlier_results(out):
         return {}
     with contextlib.suppress(ValueError, RecursionError, AttributeError, TypeError):
         before = json.loads(path.read_text("utf-8"))
-        if "command" in before and isinstance(before.get("commands", {}), dict):
+        digests = all(isinstance(before.get(key, ""), str) for key in ("model", *ABOUT))
+        if digests and "command" in before and isinstance(before.get("commands", {}), dict):
             return before
     raise UserError(
         f"{path} is damaged, or was not written by this command; move it away, or choose another --out"
@@ -106,19 +110,18 @@ def earlier_results(out):
 
 
 def write_results(out, results):
-    """Write results.json. It keeps the sections of earlier commands about the same model and pairs.
-    An earlier file about another model or other pairs is renamed first. Results that are about no
-    pairs have no "pairs_digest"."""
+    """Write results.json. It keeps the sections of earlier commands about the same model, and about
+    the same of each of ABOUT that both have. Another earlier file is renamed first."""
     before = earlier_results(out)  # another command may have written meanwhile
-    pairs = {before.get("pairs_digest"), results.get("pairs_digest")} - {None}
-    same = before.get("model") == results["model"] and len(pairs) < 2
+    alike = (len({before.get(key), results.get(key)} - {None}) < 2 for key in ABOUT)
+    same = before.get("model") == results["model"] and all(alike)
     if before and not same:
         names = (out / f"results.old{k}.json" for k in itertools.count())
         old = next(name for name in names if not name.exists())
         (out / "results.json").replace(old)
         print(
-            "\nresults.json was about another model or other pairs; its content is now in "
-            f"{old.name}"
+            "\nresults.json was about another model, other pairs or other pictures; its content is "
+            f"now in {old.name}"
         )
         before = {}
     commands = before.get("commands", {}) | results["commands"]
