@@ -8,7 +8,9 @@ one of the bars, which are the limits in `broken` and `broken_plan`.
 Left out: measured times (python -m kernels.bench, on a GPU).
 """
 
+import argparse
 import concurrent.futures
+import errno
 import itertools
 import os
 import signal
@@ -17,9 +19,8 @@ import sys
 if __name__ == "__main__":
     # before triton is imported: interpreted kernels do not compile
     os.environ["TRITON_INTERPRET"] = "0"
-    # Ctrl-C during the slow imports ends the program without a traceback; common.command restores
-    # Python's own handler
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for name in {"SIGINT", "SIGPIPE"} & {*dir(signal)}:  # Ctrl-C and `... | head` end it quietly
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
 
 from triton import knobs  # noqa: E402
 
@@ -28,22 +29,17 @@ from kernels.fused.tile_config import warps_can_differ  # noqa: E402
 from kernels.plan import CARDS, by_kernel, floor_s, plan, spread, total_s  # noqa: E402
 from kernels.report.compiler import LIMITS, inspect  # noqa: E402
 from kernels.table import table  # noqa: E402
-from miniclip.common import UserError, command, number, refuse  # noqa: E402
 
 DTYPES = ["fp16", "bf16"]
 WIDTHS = [512, 256, 640, 768, 1024]
 SIZES = [8192, 32768, 131072, 262144]
 OPTIONS = {
-    "--plan": dict(dest="planned", action="store_true", help="print the launches of a step"),
+    "--plan": dict(action="store_true", help="print the launches of a step"),
     "--check": dict(action="store_true", help="exit with 1 when a bar is broken"),
     "--arch": dict(type=int, nargs="+", choices=LIMITS, default=[*LIMITS]),
     "--dtype": dict(nargs="+", choices=DTYPES, help="(fp16 and bf16; fp16 for the launches)"),
-    "--dim": dict(
-        type=number(int, 1, 2048), nargs="+", help="widths (256 to 1024; 512 for the launches)"
-    ),
-    "--sizes": dict(
-        type=number(int, 1, 10**7), nargs="+", help="batch sizes N of the launches (8192 to 262144)"
-    ),
+    "--dim": dict(type=int, nargs="+", help="widths (256 to 1024; 512 for the launches)"),
+    "--sizes": dict(type=int, nargs="+", help="batch sizes N of the launches (8192 to 262144)"),
 }
 LEAST_FILL = 0.85  # the share of an H100 that our own kernels must fill
 SHARDS = [(n, n) for n in (8192, 16384, 32768, 65536, 131072, 262144)]
@@ -93,14 +89,13 @@ def compile_all(archs: list[int], dtypes: list[str], widths: list[int] | None) -
     ]
     print(f"compiling {len(jobs)} kernels ...", file=sys.stderr)
     try:
-        with concurrent.futures.ProcessPoolExecutor(
-            initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_DFL)
-        ) as pool:  # on Ctrl-C only this process says that it was stopped
+        with concurrent.futures.ProcessPoolExecutor() as pool:
             return [*pool.map(inspect, jobs, chunksize=4)]
     except concurrent.futures.process.BrokenProcessPool:
-        raise UserError(
+        raise OSError(
+            errno.ENOMEM,
             "a process that compiles was killed, perhaps because memory was full; free some memory, "
-            "or compile fewer kernels with --arch, --dtype and --dim"
+            "or compile fewer kernels with --arch, --dtype and --dim",
         ) from None
 
 
@@ -153,34 +148,42 @@ def summary(card: str, n: int, d: int, dtype: str) -> str:
     )
 
 
-@command("python -m kernels.report", (__doc__ or "").split("\n")[0], OPTIONS)
-def main(
-    planned: bool,
-    check: bool,
-    arch: list[int],
-    dtype: list[str] | None,
-    dim: list[int] | None,
-    sizes: list[int] | None,
-) -> int:
-    """The command; returns its exit code."""
-    dtypes, dims, rows = dtype or DTYPES, dim or WIDTHS, []
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit code. Raises OSError if the output cannot be written, or if a
+    process that compiles was killed."""
+    own = (
+        "miniclip",
+        os.path.join("miniclip", "__main__.py"),
+    )  # miniclip's own command starts it, too
+    chosen = os.path.basename(sys.argv[0]) == own[0] or sys.argv[0].endswith(own[1])
+    prog = "miniclip report" if chosen else "python -m kernels.report"
+    parser = argparse.ArgumentParser(prog=prog, description=(__doc__ or "").split("\n")[0])
+    parser.print_usage = lambda *_: None  # a mistake is one sentence
+    for name, how in OPTIONS.items():
+        parser.add_argument(name, **how)
+    options = parser.parse_args(argv)
+    dtypes, dims, rows = options.dtype or DTYPES, options.dim or WIDTHS, []
+    sizes, check, arch = options.sizes or SIZES, options.check, options.arch
     cards = [name for name, card in CARDS.items() if card["arch"] in arch]
-    refuse(
-        {
-            # possible if another command started this one
-            "nothing compiles under TRITON_INTERPRET; unset it": knobs.runtime.interpret,
-            f"--plan needs --arch {' or '.join(str(card['arch']) for card in CARDS.values())}: the "
-            f"speeds of other cards than {' and '.join(CARDS)} are not known": planned
-            and not cards,
-            "--sizes has no effect on --check, which has its own sizes; leave out --sizes, or add "
-            "--plan": sizes and check and not planned,
-        }
-    )
-    if check or not planned:
-        rows = compile_all(arch, dtypes, dim)
+    mistakes = {
+        "--dim must be 1 to 2048": not 1 <= min(dims) <= max(dims) <= 2048,
+        "--sizes must be 1 to 10**7": not 1 <= min(sizes) <= max(sizes) <= 10**7,
+        # possible if another command started this one
+        "nothing compiles under TRITON_INTERPRET; unset it": knobs.runtime.interpret,
+        f"--plan needs --arch {' or '.join(str(card['arch']) for card in CARDS.values())}: the "
+        f"speeds of other cards than {' and '.join(CARDS)} are not known": (
+            options.plan and not cards
+        ),
+        "--sizes has no effect on --check, which has its own sizes; leave out --sizes, or add "
+        "--plan": options.sizes and check and not options.plan,
+    }
+    for sentence in (sentence for sentence, so in mistakes.items() if so):
+        parser.error(sentence)
+    if check or not options.plan:
+        rows = compile_all(arch, dtypes, options.dim)
         print(compiler_table(rows), end="\n\n")
-    shapes = itertools.product(cards, sizes or SIZES, dim or dims[:1], dtype or dtypes[:1])
-    for shape in shapes if planned or not check else ():
+    one = options.dim or dims[:1], options.dtype or dtypes[:1]
+    for shape in itertools.product(cards, sizes, *one) if options.plan or not check else ():
         print(summary(*shape), plan_table(*shape), sep="\n", end="\n\n")
     failures = [
         f"{r['kernel']} on sm_{r['arch']}, {r['dtype']}, D = {r['d']}: {why}"
@@ -199,4 +202,11 @@ def main(
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the processes that compile
-    sys.exit(main())
+    try:
+        code = main()
+        sys.stdout.flush()
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        print(f"python -m kernels.report: error: {what}", file=sys.stderr, flush=True)
+        os._exit(2)  # sys.exit would write the rest of the output once more
+    sys.exit(code)
