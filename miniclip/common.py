@@ -22,6 +22,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 import types
 import typing
@@ -389,6 +390,23 @@ def replacing(path: str | Path, follow: bool = True) -> Iterator:
 
 
 @contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """`with undisturbed():` is a short block that Ctrl-C does not interrupt. After a Ctrl-C in the
+    block KeyboardInterrupt is raised at its end, or what else the program's own handler does."""
+    came, before = [], signal.getsignal(signal.SIGINT)
+    if before is None or threading.current_thread() is not threading.main_thread():
+        yield  # Python can set no handler here
+        return
+    signal.signal(signal.SIGINT, lambda *_: came.append(True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came:
+            signal.raise_signal(signal.SIGINT)
+
+
+@contextlib.contextmanager
 def replacing_all(contents: dict[Path, Callable[[], bytes]]) -> Iterator[None]:
     """`with replacing_all({path: a function that returns the bytes}):` writes all files to the
     disk. After the block each replaces its path, in the order of the dict. If a path is a link,
@@ -405,7 +423,9 @@ def replacing_all(contents: dict[Path, Callable[[], bytes]]) -> Iterator[None]:
             file.write(content())
             file.flush()
             os.fsync(file.fileno())
-        yield
+        with undisturbed():  # or Ctrl-C would leave a part of the old files
+            yield
+            files.close()
 
 
 def _target(path, follow=True):

@@ -6,9 +6,11 @@ from one that has imported torch already, because the import takes two seconds.
 """
 
 import importlib
+import itertools
 import os
 import pkgutil
 import shlex
+import signal
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,3 +80,15 @@ def rows():
         if module.name != "runner" and not module.name.startswith("test_"):
             importlib.import_module(f"{__name__}.{module.name}")
     return ROWS
+
+
+def at_replace(number):
+    """Ctrl-C when `number` files have been replaced by complete ones."""
+    replace, done = os.replace, itertools.count(1)
+
+    def interrupted(old, new):
+        replace(old, new)
+        if next(done) == number:
+            signal.raise_signal(signal.SIGINT)
+
+    os.replace = interrupted

@@ -21,7 +21,7 @@ from miniclip.data.shards import remote
 from miniclip.data.shards import tar_index as index
 from miniclip.data.threads import read_all
 from miniclip.evaluation import context
-from tests.attacks import attack, session, table
+from tests.attacks import at_replace, attack, session, table
 from tests.data.tars import picture, write_tar
 
 PNG = picture("PNG", size=(9, 9))
@@ -155,6 +155,18 @@ def ctrl_c_while_shards_are_replaced(folder):
         run(*shards)
     finally:
         assert len(os.listdir("s")) == 3
+        said(open_pairs("s"))
+
+
+@attack(code=130, says="'new',.*'new',.*'new',")
+def ctrl_c_while_shards_get_their_names(folder):
+    pairs = csv_of()
+    run("pack", pairs, "s", "--shard-size", 1)
+    csv_of(*(f"{k}.png,new" for k in range(3)))
+    at_replace(5)  # the three shards are complete files, and two of them have their names
+    try:
+        run("pack", pairs, "s", "--shard-size", 1, "--overwrite")
+    finally:
         said(open_pairs("s"))
 
 

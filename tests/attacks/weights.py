@@ -36,7 +36,7 @@ from miniclip.weights.__main__ import save_onnx
 from miniclip.weights.average import interpolate, save_average
 from miniclip.weights.convert import initial_state
 from miniclip.zeroshot import classifier_weights, classify, encode_images, encode_texts
-from tests.attacks import attack, table
+from tests.attacks import at_replace, attack, table
 from tests.weights.models import openclip_config, our_checkpoint, tiny_release
 from tests.weights.test_convert import openai_file
 
@@ -483,6 +483,16 @@ def a_folder_whose_writing_is_killed(folder):
             save_huggingface(tiny(vision_heads=8), "hf", tokenizer, overwrite=True)
         assert not os.path.exists("hf/config.json")
     miniclip.load("hf")
+
+
+@attack(code=0)
+def ctrl_c_while_the_files_of_a_folder_are_replaced(folder):
+    tokenizer = our_checkpoint(tiny(), "c.pt")
+    save_huggingface(tiny(), "hf", tokenizer)
+    at_replace(2)
+    with pytest.raises(KeyboardInterrupt):
+        save_huggingface(tiny(vision_heads=8), "hf", tokenizer, overwrite=True)
+    assert miniclip.load("hf")[0].config["vision_heads"] == 8
 
 
 @attack(code=0)

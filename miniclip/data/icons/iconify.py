@@ -85,7 +85,7 @@ def read(path) -> dict:
     """{prefix: the set's JSON} of all sets in the package that are not left out. Raises UserError
     when the file is not the pinned version of the package, or is damaged."""
     sets, about = {}, {}
-    damaged = f"{path} is damaged; delete it, so that it is fetched again"
+    damaged = f"{path} is damaged; `npm pack {PACKAGE}@{VERSION}` makes a whole one"
     with refusing(damaged), tarfile.open(path) as tar:
         for member in tar:
             if member.name.startswith("package/json/"):

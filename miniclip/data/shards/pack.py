@@ -36,6 +36,7 @@ from miniclip.common import (
     refuse,
     remove_leftovers,
     replacing,
+    undisturbed,
 )
 from miniclip.data import SOURCE_FLAGS, open_pairs, report_skipped, source_options
 from miniclip.data.dataset import BadPicture, Pairs, printable
@@ -99,10 +100,11 @@ def pack(pairs: Pairs, out: str | Path, size: int = PAIRS_PER_SHARD, overwrite: 
                         skipped.append((pairs.where(i), str(error)))
         refuse({f"no picture can be read: {report_skipped(skipped)}": len(skipped) == len(pairs)})
         check()  # again, because somebody may have put files there meanwhile
-        for shard in paths:
-            with contextlib.suppress(OSError):  # as in `replacing`
-                shutil.copymode(shard, Path(folder, shard.name))
-            os.replace(Path(folder, shard.name), shard)
+        with undisturbed():
+            for shard in paths:
+                with contextlib.suppress(OSError):  # as in `replacing`
+                    shutil.copymode(shard, Path(folder, shard.name))
+                os.replace(Path(folder, shard.name), shard)
     return paths, skipped
 
 
