@@ -38,7 +38,7 @@ import torch
 from miniclip import common, plots
 from miniclip.common import UserError, check_new, check_output, number, refuse
 from miniclip.data import SOURCE_FLAGS, Pairs, report_skipped, source_options
-from miniclip.data.dataset import printable
+from miniclip.data.dataset import print_skipped, printable
 from miniclip.data.labelled import of_pairs, open_labelled
 from miniclip.evaluation import (
     bias,
@@ -261,8 +261,7 @@ def search(features, pairs, text, k, path, overwrite):
     retrieval.draw_retrieval(gallery, [text], path, columns=k)
     for rank, (index, cosine) in enumerate(gallery.search(text, k), 1):
         print(f"{rank:3d}  {cosine:.3f}  {printable(gallery.pairs.captions(index)[0], 200)}")
-    if unread := features.unread(pairs):
-        print(report_skipped(unread))
+    print_skipped(features.unread(pairs))
     print(f"drawn in {path}")
 
 

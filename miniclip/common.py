@@ -39,11 +39,11 @@ class UserError(ValueError):
     """A mistake of the user, in one sentence: what is wrong, and what would be right."""
 
 
-def refuse(mistakes: dict[str, bool]) -> None:
-    """Raise a UserError with the first sentence of {sentence: condition} whose condition holds."""
+def refuse(mistakes: dict[str, bool], error: type[Exception] = UserError) -> None:
+    """Raise an error with the first sentence of {sentence: condition} whose condition holds."""
     for sentence, so in mistakes.items():
         if so:
-            raise UserError(sentence)
+            raise error(sentence)
 
 
 def odd_file(path: str | Path) -> dict[str, bool]:
@@ -258,8 +258,7 @@ def _check_type(name, value, kinds):
     if not fits:
         wanted = " or ".join(kind.__name__.replace("NoneType", "None") for kind in kinds)
         raise UserError(f"{name} must be of type {wanted}, not {type(value).__name__}")
-    if type(value) is str and not value and Path in kinds:
-        raise UserError(f"{name} must not be empty")
+    refuse({f"{name} must not be empty": type(value) is str and not value and Path in kinds})
 
 
 def number(kind: type, low: float = -1e15, high: float = 1e15) -> Callable[[str], float]:
@@ -422,10 +421,15 @@ def _target(path, follow=True):
     return target
 
 
+def first_bytes(path: str | Path, most: int) -> bytes:
+    """The first `most` bytes of a file, or the whole file if it is shorter."""
+    with open(path, "rb") as file:
+        return file.read(most)
+
+
 def holds(path: str | Path, marks: Iterable[bytes]) -> bool:
     """Whether one of these marks is in the first 64 MiB of a file."""
-    with open(path, "rb") as file:
-        start = file.read(1 << 26)
+    start = first_bytes(path, 1 << 26)
     return any(mark in start for mark in marks)
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from miniclip.common import UserError, checked
+from miniclip.common import UserError, checked, refuse
 from miniclip.data.dataset import BadPicture, file_size
 from miniclip.data.transforms import has_odd_levels, to_rgb
 
@@ -142,15 +142,15 @@ def _opened(source):
         width, height = image.size
         costly = image.format in COSTLY or image.mode == "CMYK"
         most = MAX_COSTLY_PIXELS if costly else MAX_PIXELS
-        odd = has_odd_levels(image)
-        if odd or not 0 < width * height < most:
-            raise BadPicture(
+        refuse(
+            {
                 "its levels have 32 bits and no fixed range, or 12 bits, or 16 bits with 0 as white; "
-                "save it with 8 bits"
-                if odd
-                else f"it has {width} x {height} pixels; it must have at least 1, and less than "
-                f"{most // 10**6} megapixels"
-            )
+                "save it with 8 bits": has_odd_levels(image),
+                f"it has {width} x {height} pixels; it must have at least 1, and less than "
+                f"{most // 10**6} megapixels": not 0 < width * height < most,
+            },
+            BadPicture,
+        )
         yield image, is_file
 
 

@@ -106,8 +106,7 @@ class _Slice(collections.namedtuple("_Slice", "path offset size raw", defaults=[
     def __call__(self):
         """The bytes of the picture in the form of a picture file. Raises BadPicture."""
         most = image_io.MOST_PICTURE_BYTES
-        if self.size > most:
-            raise BadPicture(f"{self.size:,} bytes: more than {most >> 20} MiB")
+        refuse({f"{self.size:,} bytes: more than {most >> 20} MiB": self.size > most}, BadPicture)
         try:
             with open(self.path, "rb") as file:
                 file.seek(self.offset)

@@ -88,8 +88,7 @@ class Shards(Pairs):
         """
         own = captions_of("txt", self.read(i, "txt"))
         own += captions_of("json", self.read(i, "json") or b"null", self.keys)
-        if not own:
-            raise BadPicture("an empty caption")
+        refuse({"an empty caption": not own}, BadPicture)
         return tuple(dict.fromkeys(own))
 
     def stamp(self, i):
