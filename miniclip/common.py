@@ -74,6 +74,16 @@ def refusing(sentence: str, reasons: dict[str, str] = {}) -> Iterator[None]:
         raise UserError(f"{sentence}: {lacks}{reason[:300]}") from None
 
 
+@contextlib.contextmanager
+def in_words(sentence: str, *errors: type[Exception]) -> Iterator[None]:
+    """`with in_words("parquet files need: pip install pyarrow", ImportError):` turns errors of these
+    types in the block into a UserError with this sentence."""
+    try:
+        yield
+    except errors:
+        raise UserError(sentence) from None
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser that prints one sentence and exits with code 2 on a mistake.
 
@@ -304,10 +314,8 @@ def pick_device(name: str):
 
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()  # fails for "meta": its tensors have no numbers
-    except (
+    with in_words(
+        f"the device {str(name)[:40]} is not available here; try cpu",
         RuntimeError,
         AssertionError,
         NotImplementedError,
@@ -315,7 +323,8 @@ def pick_device(name: str):
         OverflowError,
         ImportError,
     ):
-        raise UserError(f"the device {str(name)[:40]} is not available here; try cpu") from None
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()  # fails for "meta": its tensors have no numbers
     return device
 
 
@@ -341,14 +350,14 @@ def write_json(path: str | Path, results: dict | list) -> None:
         file.write((json.dumps(results, indent=2) + "\n").encode())
 
 
-def save_figure(figure, path: str | Path, dpi: int = 100) -> None:
+def save_figure(figure, path: str | Path) -> None:
     """Write a matplotlib figure, atomically, with a mark that says that miniclip drew it. A name
     that ends in .pdf or .svg gets that format, and any other name gets a PNG."""
     kind = {".pdf": "pdf", ".svg": "svg"}.get(Path(path).suffix, "png")
     mark = {"Software" if kind == "png" else "Creator": "miniclip"}
     with warnings.catch_warnings(), replacing(path) as file:
         warnings.filterwarnings("ignore", "Glyph")  # a glyph that the font lacks is drawn as a box
-        figure.savefig(file, format=kind, dpi=dpi, metadata=mark)
+        figure.savefig(file, format=kind, dpi=100, metadata=mark)
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ import torch
 from torch.nn import functional as F
 
 from miniclip.bpe.cleaning import clean
-from miniclip.common import UserError, checked, refuse
+from miniclip.common import checked, in_words, refuse
 from miniclip.data import transforms
 from miniclip.data.threads import in_threads, read_all
 from miniclip.model.clip import own_config
@@ -130,11 +130,9 @@ def encode_texts(model, tokenizer, texts: str | Iterable, batch_size: int = 512)
     vocabulary is not the one that model.config["tokenizer"] names.
     """
     given, trained = getattr(tokenizer, "digest", None), own_config(model).get("tokenizer")
-    try:
+    name = type(tokenizer).__name__
+    with in_words(f"the tokenizer must be miniclip's, and not a {name}", TypeError):
         inspect.signature(tokenizer).bind([""], trim=True)  # as the tokenizers of load are called
-    except TypeError:
-        name = type(tokenizer).__name__
-        raise UserError(f"the tokenizer must be miniclip's, and not a {name}") from None
     refuse(
         {
             f"batch_size must be at least 1, not {batch_size}": batch_size < 1,
@@ -207,12 +205,8 @@ def imagenet() -> tuple[dict[str, str], list[str]]:
     The names and templates are read from open_clip, which has a copy of them, and the wnids from
     timm, which open_clip installs. Raises UserError if open_clip is not installed.
     """
-    try:
+    with in_words("ImageNet's names and templates need: pip install open_clip_torch", ImportError):
         from open_clip import IMAGENET_CLASSNAMES, OPENAI_IMAGENET_TEMPLATES
         from timm.data import ImageNetInfo
-    except ImportError:
-        raise UserError(
-            "ImageNet's names and templates need: pip install open_clip_torch"
-        ) from None
     names = dict(zip(ImageNetInfo().label_names(), IMAGENET_CLASSNAMES))
     return names, [template("{}") for template in OPENAI_IMAGENET_TEMPLATES]
