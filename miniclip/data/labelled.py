@@ -213,6 +213,8 @@ def open_labelled(source: str | Path | Iterable, class_names=None) -> Labelled:
         for text, count in collections.Counter(map(clean, names)).items()
         if count > 1
     ]
+    unused = {*range(len(names))} - {*labels.values()}
+    notes += [(f"class {names[k]}", "no picture has it") for k in sorted(unused)]
     file = names_file and names_file.with_name(TEMPLATES)
     templates = read_lines(file, "templates") if file and file.is_file() else ()
     return Labelled(name, names, pictures, labels, splits, pictures.skipped, templates, notes)
