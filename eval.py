@@ -38,7 +38,7 @@ import torch
 from miniclip import common, plots
 from miniclip.common import UserError, check_new, check_output, number, refuse
 from miniclip.data import SOURCE_FLAGS, Pairs, report_skipped, source_options
-from miniclip.data.dataset import printable
+from miniclip.data.dataset import print_skipped, printable
 from miniclip.data.labelled import of_pairs, open_labelled
 from miniclip.evaluation import (
     bias,
@@ -261,8 +261,7 @@ def search(features, pairs, text, k, path, overwrite):
     retrieval.draw_retrieval(gallery, [text], path, columns=k)
     for rank, (index, cosine) in enumerate(gallery.search(text, k), 1):
         print(f"{rank:3d}  {cosine:.3f}  {printable(gallery.pairs.captions(index)[0], 200)}")
-    if unread := features.unread(pairs):
-        print(report_skipped(unread))
+    print_skipped(features.unread(pairs))
     print(f"drawn in {path}")
 
 
@@ -278,13 +277,12 @@ def write_sections(context, tasks=None, given=()):
     refuse({"--templates needs labelled pictures: add --images": plain and "--templates" in given})
     if context.start:
         return {"averages": weight_average.write(context)}
-    contents = CONTENTS
-    if context.labelled is None:
-        contents = OF_ICONS if context.pairs.homes else WITHOUT_LABELS
+    without = OF_ICONS if context.pairs.homes else WITHOUT_LABELS
+    contents = without if context.labelled is None else CONTENTS
     suited = f"for {context.pairs.name}; choose from {', '.join(contents)} (--images adds others)"
-    refuse({f"--task {task} is not {suited}": task not in contents for task in tasks or ()})
     refuse(
-        {
+        {f"--task {task} is not {suited}": task not in contents for task in tasks or ()}
+        | {
             f"{flag} changes none of these sections: {', '.join(tasks or contents)}; leave it out": (
                 USED_BY[flag].isdisjoint(tasks or contents)
             )
@@ -341,17 +339,12 @@ def main(argv=None):
         start = weight_average.read_start(names, model, args.activation)
         if args.save:
             weight_average.save(args.save, names, args.alpha, start[0], model, tokenizer, content)
-            return 0
+            return
 
     # Fetching the pairs may take minutes. So the files of --classes, --images, --templates and
     # --shift are read first, and mistakes in them show at once.
     named = class_names(args.classes)
     images = open_labelled(args.images, named) if args.images else None
-    if images:
-        unused = {*range(len(images.class_names))} - {*images.labels.values()}
-        images.notes += [
-            (f"class {images.class_names[k]}", "no picture has it") for k in sorted(unused)
-        ]
     templates, shifted = read_templates(args.templates), named_shifts(args.shift, named)
     how = source_options(vars(args))
     about_pairs = start or args.data or any(how.values()) or not args.images
@@ -365,7 +358,7 @@ def main(argv=None):
     out = args.out or home / ("averages" if start else folder)
     if args.search is not None:
         search(features, pairs, args.search, args.k, out / "search.png", args.overwrite)
-        return 0
+        return
 
     # --images without --data and --task: write only the sections about these pictures
     if args.images and not (args.data or args.task or start):
@@ -408,7 +401,6 @@ def main(argv=None):
         about["pictures_digest"] = shown
     write_results(out, results | about)
     print(f"\nreport.md, its figures and results.json are in {out}, {about['seconds']:.0f} s")
-    return 0
 
 
 if __name__ == "__main__":

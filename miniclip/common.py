@@ -40,11 +40,11 @@ class UserError(ValueError):
     """A mistake of the user, in one sentence: what is wrong, and what would be right."""
 
 
-def refuse(mistakes: dict[str, bool]) -> None:
-    """Raise a UserError with the first sentence of {sentence: condition} whose condition holds."""
+def refuse(mistakes: dict[str, bool], error: type[Exception] = UserError) -> None:
+    """Raise an error with the first sentence of {sentence: condition} whose condition holds."""
     for sentence, so in mistakes.items():
         if so:
-            raise UserError(sentence)
+            raise error(sentence)
 
 
 def odd_file(path: str | Path) -> dict[str, bool]:
@@ -73,6 +73,16 @@ def refusing(sentence: str, reasons: dict[str, str] = {}) -> Iterator[None]:
         reason = " ".join(said.split()) or type(error).__name__
         lacks = "it lacks " * isinstance(error, KeyError)
         raise UserError(f"{sentence}: {lacks}{reason[:300]}") from None
+
+
+@contextlib.contextmanager
+def in_words(sentence: str, *errors: type[Exception]) -> Iterator[None]:
+    """`with in_words("parquet files need: pip install pyarrow", ImportError):` turns errors of these
+    types in the block into a UserError with this sentence."""
+    try:
+        yield
+    except errors:
+        raise UserError(sentence) from None
 
 
 class Parser(argparse.ArgumentParser):
@@ -259,8 +269,7 @@ def _check_type(name, value, kinds):
     if not fits:
         wanted = " or ".join(kind.__name__.replace("NoneType", "None") for kind in kinds)
         raise UserError(f"{name} must be of type {wanted}, not {type(value).__name__}")
-    if type(value) is str and not value and Path in kinds:
-        raise UserError(f"{name} must not be empty")
+    refuse({f"{name} must not be empty": type(value) is str and not value and Path in kinds})
 
 
 def number(kind: type, low: float = -1e15, high: float = 1e15) -> Callable[[str], float]:
@@ -306,10 +315,8 @@ def pick_device(name: str):
 
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()  # fails for "meta": its tensors have no numbers
-    except (
+    with in_words(
+        f"the device {str(name)[:40]} is not available here; try cpu",
         RuntimeError,
         AssertionError,
         NotImplementedError,
@@ -317,7 +324,8 @@ def pick_device(name: str):
         OverflowError,
         ImportError,
     ):
-        raise UserError(f"the device {str(name)[:40]} is not available here; try cpu") from None
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()  # fails for "meta": its tensors have no numbers
     return device
 
 
@@ -343,14 +351,14 @@ def write_json(path: str | Path, results: dict | list) -> None:
         file.write((json.dumps(results, indent=2) + "\n").encode())
 
 
-def save_figure(figure, path: str | Path, dpi: int = 100) -> None:
+def save_figure(figure, path: str | Path) -> None:
     """Write a matplotlib figure, atomically, with a mark that says that miniclip drew it. A name
     that ends in .pdf or .svg gets that format, and any other name gets a PNG."""
     kind = {".pdf": "pdf", ".svg": "svg"}.get(Path(path).suffix, "png")
     mark = {"Software" if kind == "png" else "Creator": "miniclip"}
     with warnings.catch_warnings(), replacing(path) as file:
         warnings.filterwarnings("ignore", "Glyph")  # a glyph that the font lacks is drawn as a box
-        figure.savefig(file, format=kind, dpi=dpi, metadata=mark)
+        figure.savefig(file, format=kind, dpi=100, metadata=mark)
 
 
 @contextlib.contextmanager
@@ -442,10 +450,15 @@ def _target(path, follow=True):
     return target
 
 
+def first_bytes(path: str | Path, most: int) -> bytes:
+    """The first `most` bytes of a file, or the whole file if it is shorter."""
+    with open(path, "rb") as file:
+        return file.read(most)
+
+
 def holds(path: str | Path, marks: Iterable[bytes]) -> bool:
     """Whether one of these marks is in the first 64 MiB of a file."""
-    with open(path, "rb") as file:
-        start = file.read(1 << 26)
+    start = first_bytes(path, 1 << 26)
     return any(mark in start for mark in marks)
 
 

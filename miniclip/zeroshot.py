@@ -22,9 +22,10 @@ import torch
 from torch.nn import functional as F
 
 from miniclip.bpe.cleaning import clean
-from miniclip.common import UserError, checked, refuse
+from miniclip.common import checked, in_words, refuse
 from miniclip.data import transforms
 from miniclip.data.threads import in_threads, read_all
+from miniclip.model.clip import own_config
 
 CPU_BATCH, GPU_BATCH = 16, 64  # pictures; on a CPU every core encodes a batch of its own
 
@@ -33,23 +34,13 @@ CPU_BATCH, GPU_BATCH = 16, 64  # pictures; on a CPU every core encodes a batch o
 def evaluating(model):
     """`with evaluating(model):` evaluation mode inside the block, and the earlier mode after it."""
     # the mode of each module is kept, because a frozen tower may not have been in training mode
-    modes = [(module, module.training) for module in getattr(model, "modules", list)()]
-    was_training = model.training
+    modes = [(m, m.training) for m in getattr(model, "modules", lambda: [model])()]
     model.eval()
     try:
         yield
     finally:
-        model.train(was_training)
         for module, mode in modes:
             module.training = mode
-
-
-def _config(model):
-    """The config of a model of miniclip. Raises UserError for any other model."""
-    config = getattr(model, "config", None)
-    name = type(model).__name__
-    refuse({f"the model must be miniclip's, and not a {name}": not isinstance(config, dict)})
-    return config
 
 
 @torch.no_grad()
@@ -59,7 +50,7 @@ def _encode(model, encode, batches):
     The batches are moved to the model's device. On a GPU the model computes in float16, which has
     three more bits of precision than bfloat16. Unit rows do not need the larger range of bfloat16.
     """
-    width = _config(model)["embed_dim"]
+    width = own_config(model)["embed_dim"]
     weights = next(model.parameters())
     device = weights.device
     autocast = torch.autocast(device.type, torch.float16, enabled=device.type == "cuda")
@@ -79,7 +70,7 @@ def encode_pictures(model, read, items) -> Iterator[tuple[list, torch.Tensor, li
     read: a function that returns the picture of an item as a PIL image. It may raise BadPicture,
     and is called in threads. Raises UserError if the features are not finite.
     """
-    preprocess = transforms.Preprocess(_config(model)["image_size"])
+    preprocess = transforms.Preprocess(own_config(model)["image_size"])
     on_cpu = next(model.parameters()).device.type == "cpu"
     one_at_a_time = contextlib.nullcontext() if on_cpu else threading.Lock()  # saves GPU memory
 
@@ -138,12 +129,10 @@ def encode_texts(model, tokenizer, texts: str | Iterable, batch_size: int = 512)
     Raises UserError if the model or the tokenizer is not miniclip's, or if the tokenizer's
     vocabulary is not the one that model.config["tokenizer"] names.
     """
-    given, trained = getattr(tokenizer, "digest", None), _config(model).get("tokenizer")
-    try:
+    given, trained = getattr(tokenizer, "digest", None), own_config(model).get("tokenizer")
+    name = type(tokenizer).__name__
+    with in_words(f"the tokenizer must be miniclip's, and not a {name}", TypeError):
         inspect.signature(tokenizer).bind([""], trim=True)  # as the tokenizers of load are called
-    except TypeError:
-        name = type(tokenizer).__name__
-        raise UserError(f"the tokenizer must be miniclip's, and not a {name}") from None
     refuse(
         {
             f"batch_size must be at least 1, not {batch_size}": batch_size < 1,
@@ -216,12 +205,8 @@ def imagenet() -> tuple[dict[str, str], list[str]]:
     The names and templates are read from open_clip, which has a copy of them, and the wnids from
     timm, which open_clip installs. Raises UserError if open_clip is not installed.
     """
-    try:
+    with in_words("ImageNet's names and templates need: pip install open_clip_torch", ImportError):
         from open_clip import IMAGENET_CLASSNAMES, OPENAI_IMAGENET_TEMPLATES
         from timm.data import ImageNetInfo
-    except ImportError:
-        raise UserError(
-            "ImageNet's names and templates need: pip install open_clip_torch"
-        ) from None
     names = dict(zip(ImageNetInfo().label_names(), IMAGENET_CLASSNAMES))
     return names, [template("{}") for template in OPENAI_IMAGENET_TEMPLATES]

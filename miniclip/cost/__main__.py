@@ -9,9 +9,8 @@ from miniclip.training.config import Config
 
 @command("python -m miniclip.cost")
 def main(argv=None):
-    """The command: print the plan. Returns the exit code."""
+    """The command: print the plan."""
     print(describe(plan_run(Config.parse(argv, "python -m miniclip.cost", __doc__))))
-    return 0
 
 
 if __name__ == "__main__":

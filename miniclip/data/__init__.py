@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from miniclip.common import UserError, checked, path, refuse
+from miniclip.common import UserError, checked, refuse
 from miniclip.data.dataset import (
     BadPicture,
     Joined,
@@ -152,11 +152,6 @@ def open_divided(source=None, kept=None, val_data=None, **options) -> Pairs:
         return pairs
     options = {name: options[name] for name in options if name in _opener(val_data)[1]}
     return Joined(pairs, open_pairs(val_data, **options))
-
-
-def source_or_none(text):
-    """An argparse type for a source of pairs: "emoji" becomes None, the default of train.py."""
-    return None if text == EMOJI else path(str)(text)
 
 
 def source_options(options: dict) -> dict:

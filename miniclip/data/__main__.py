@@ -14,8 +14,8 @@ import sys
 from tqdm import tqdm
 
 from miniclip.common import Parser, choose, command, path
-from miniclip.data import SOURCE_FLAGS, open_pairs, report_skipped, source_options
-from miniclip.data.dataset import Pairs, printable
+from miniclip.data import SOURCE_FLAGS, open_pairs, source_options
+from miniclip.data.dataset import Pairs, print_skipped, printable
 from miniclip.data.threads import read_all
 
 COMMANDS = {  # name: (module, what it does)
@@ -82,8 +82,7 @@ def main(argv=None):
     for what, count, note in rows:
         print(f"  {what:<34}{count:>8,}  {note}".rstrip())
     print(*pairs.credits, sep="\n", end="\n" if pairs.credits else "")
-    if pairs.skipped + damaged:
-        print(report_skipped(pairs.skipped + damaged))
+    print_skipped(pairs.skipped + damaged)
     return 0
 
 

@@ -340,6 +340,12 @@ def report_skipped(skipped, shown=3, head="left out") -> str:
     return f"{head} {len(skipped):,}: {', '.join(few)}{more}" if skipped else ""
 
 
+def print_skipped(skipped) -> None:
+    """Print what was left out, if anything was. skipped: as for report_skipped."""
+    if skipped:
+        print(report_skipped(skipped))
+
+
 def printable(text, longest=80) -> str:
     """`text` on one line of a terminal: control characters escaped, the middle cut if it is
     long."""

@@ -19,7 +19,7 @@ import unicodedata
 from PIL import Image
 from tqdm import tqdm
 
-from miniclip.common import UserError, refuse
+from miniclip.common import UserError, first_bytes, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import (
     MOST_TEXT_BYTES,
@@ -279,8 +279,7 @@ def read_csv(path, pictures, texts, columns=None):
     Raises UserError, also while the rows are read.
     """
     root, name = os.path.dirname(os.path.abspath(path)), printable(os.path.basename(path))
-    with open(path, "rb") as file:
-        start = file.read(4)
+    start = first_bytes(path, 4)
     refuse({f"{name} {why}": start.startswith(marks) for why, marks in NO_CSV.items()})
     most = 100 if columns else 1
 
@@ -400,8 +399,7 @@ def read_text(path, most=MOST_LIST_BYTES) -> str:
     name = printable(os.path.basename(path))
     try:
         file_size(path)
-        with open(path, "rb") as file:
-            text = file.read(most + 1)
+        text = first_bytes(path, most + 1)
     except (OSError, ValueError) as error:
         raise UserError(f"{name} cannot be read: {getattr(error, 'strerror', error)}") from None
     refuse(

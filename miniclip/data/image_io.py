@@ -20,7 +20,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from miniclip.common import UserError, checked
+from miniclip.common import UserError, checked, in_words, refuse
 from miniclip.data.dataset import BadPicture, file_size
 from miniclip.data.transforms import has_odd_levels, to_rgb
 
@@ -28,7 +28,7 @@ MAX_PIXELS = 100_000_000
 # decoding WebP, AVIF, HEIC and CMYK takes up to 16 bytes per pixel
 MAX_COSTLY_PIXELS = 60_000_000
 LARGE_PIXELS = 25_000_000  # to save memory, threads take turns with pictures above this
-_large_one = threading.Lock()
+_large_one, NO_LOCK = threading.Lock(), contextlib.nullcontext()
 MOST_SCANS = 100  # a progressive JPEG has about ten, and each scan is decoded at the full size
 MOST_READS = 100_000  # to find a header: Pillow searches a damaged file byte by byte
 MOST_PICTURE_BYTES = 64 << 20  # in a shard or a COSTLY format: such a file is read as a whole
@@ -81,11 +81,9 @@ def read(
                 factor = 1 << max(1, min(image.size) // side).bit_length() - 1
                 image.draft(None, [edge // factor for edge in image.size])
             is_large = image.width * image.height > LARGE_PIXELS
-            with contextlib.ExitStack() as turns:
-                if not is_file:  # two threads must not decode one PIL image at the same time
-                    turns.enter_context(vars(image).setdefault("_turn", threading.Lock()))
-                if is_large:
-                    turns.enter_context(_large_one)
+            # two threads must not decode one PIL image at the same time
+            turn = NO_LOCK if is_file else vars(image).setdefault("_turn", threading.Lock())
+            with turn, _large_one if is_large else NO_LOCK:
                 upright = to_rgb(image)
             if is_file or upright is not image:
                 upright.info = {}  # without EXIF, so that nobody turns it again
@@ -142,15 +140,15 @@ def _opened(source):
         width, height = image.size
         costly = image.format in COSTLY or image.mode == "CMYK"
         most = MAX_COSTLY_PIXELS if costly else MAX_PIXELS
-        odd = has_odd_levels(image)
-        if odd or not 0 < width * height < most:
-            raise BadPicture(
+        refuse(
+            {
                 "its levels have 32 bits and no fixed range, or 12 bits, or 16 bits with 0 as white; "
-                "save it with 8 bits"
-                if odd
-                else f"it has {width} x {height} pixels; it must have at least 1, and less than "
-                f"{most // 10**6} megapixels"
-            )
+                "save it with 8 bits": has_odd_levels(image),
+                f"it has {width} x {height} pixels; it must have at least 1, and less than "
+                f"{most // 10**6} megapixels": not 0 < width * height < most,
+            },
+            BadPicture,
+        )
         yield image, is_file
 
 
@@ -172,10 +170,8 @@ def _of_file(source, files):
         _check_chunks(file)
     file.seek(0)
     if is_heic:
-        try:
+        with in_words("HEIC needs pillow-heif; pip install 'miniclip[app]'", ImportError):
             from pillow_heif import HeifImageFile
-        except ImportError:
-            raise BadPicture("HEIC needs pillow-heif; pip install 'miniclip[app]'") from None
         return HeifImageFile(file)
     read, reads = file.read, itertools.count()
     file.read = lambda *size: read(*size) if next(reads) < MOST_READS else b""

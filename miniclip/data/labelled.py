@@ -106,8 +106,7 @@ class _Slice(collections.namedtuple("_Slice", "path offset size raw", defaults=[
     def __call__(self):
         """The bytes of the picture in the form of a picture file. Raises BadPicture."""
         most = image_io.MOST_PICTURE_BYTES
-        if self.size > most:
-            raise BadPicture(f"{self.size:,} bytes: more than {most >> 20} MiB")
+        refuse({f"{self.size:,} bytes: more than {most >> 20} MiB": self.size > most}, BadPicture)
         try:
             with open(self.path, "rb") as file:
                 file.seek(self.offset)
@@ -214,6 +213,8 @@ def open_labelled(source: str | Path | Iterable, class_names=None) -> Labelled:
         for text, count in collections.Counter(map(clean, names)).items()
         if count > 1
     ]
+    unused = {*range(len(names))} - {*labels.values()}
+    notes += [(f"class {names[k]}", "no picture has it") for k in sorted(unused)]
     file = names_file and names_file.with_name(TEMPLATES)
     templates = read_lines(file, "templates") if file and file.is_file() else ()
     return Labelled(name, names, pictures, labels, splits, pictures.skipped, templates, notes)

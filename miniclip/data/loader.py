@@ -25,6 +25,7 @@ import torch
 
 from miniclip.common import checked, refuse
 from miniclip.data.dataset import BadPicture, Pairs, shuffled
+from miniclip.data.threads import read_all
 from miniclip.data.transforms import random_redrawing, redraw, training_crop
 from miniclip.distributed import process_group
 
@@ -149,24 +150,21 @@ class _Parts(torch.utils.data.Dataset):
     def __getitem__(self, part):
         epoch, indices, slot = part
         images = self.pixels[slot].numpy()  # indexing a tensor takes 1 % as long as a picture
-        drawn, captions, skipped = [], [], []
-
+        captions = []
         # all captions before the first picture: decoding a picture empties the processor's caches,
         # and drawing a caption right after it takes ten times as long
-        for i in indices.tolist():
-            try:
-                drawn.append((i, *self.draw(self.pairs, i, self.seed, epoch)))
-            except BadPicture as error:
-                skipped.append((self.pairs.where(i), str(error)))
-        for i, rng, caption in drawn:
+        kept, drawn, unread = read_all(
+            lambda i: self.draw(self.pairs, i, self.seed, epoch), indices.tolist()
+        )
+        for i, (rng, caption) in zip(kept, drawn):
             out = images[len(captions)]
             try:
                 self.crop(self.pairs, i, rng, out.shape[-1], self.scale, out)
                 captions.append(caption)
             except BadPicture as error:
-                skipped.append((self.pairs.where(i), str(error)))
+                unread.append((i, str(error)))
         tokens = self.tokenizer(captions, trim=True).numpy()  # sending a tensor keeps a file open
-        return slot, len(captions), tokens, skipped
+        return slot, len(captions), tokens, [(self.pairs.where(i), why) for i, why in unread]
 
 
 def _end_with_parent(_):

@@ -16,7 +16,7 @@ import json
 import os
 import pickle
 
-from miniclip.common import UserError, refuse
+from miniclip.common import UserError, in_words, refuse
 from miniclip.data.dataset import lines, one_line, printable, texts
 from miniclip.data.files import (
     CAPTION_COLUMNS,
@@ -137,10 +137,8 @@ def _json_lines(path):
 def _parquet(path, wanted):
     """Yield the rows of a parquet file with the columns that are used. Python may be unable to hold
     the values of other columns, such as times of the year 0."""
-    try:
+    with in_words("parquet files need: pip install pyarrow", ImportError):
         import pyarrow.parquet
-    except ImportError:
-        raise UserError("parquet files need: pip install pyarrow") from None
     name, most = printable(path), LEAST_BYTES + INFLATED * os.path.getsize(path)
     bomb = f"{name} would take more than {INFLATED} times its size in memory, so it is not read"
     try:

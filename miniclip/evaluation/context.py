@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 
 from miniclip.common import UserError, refuse
-from miniclip.data import BUILT_IN, SOURCE_OPTIONS, Pairs, open_divided, source_or_none
+from miniclip.data import BUILT_IN, EMOJI, SOURCE_OPTIONS, Pairs, open_divided
 from miniclip.data.dataset import changed_packages, printable
 from miniclip.data.emoji.drawings import KINDS, other_drawings
 from miniclip.data.files import read_lines
@@ -71,7 +71,7 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
             )
         }
     )
-    source, before = source_or_none(data) if data else run.get("data"), run.get("data")
+    source, before = None if data == EMOJI else data or run.get("data"), run.get("data")
     files = not any(where in (None, *BUILT_IN) for where in (source, before))
     same = source == before or files and os.path.realpath(source) == os.path.realpath(before)
     first = run and same and of_first_icons(content.get("packages", {}))

@@ -14,7 +14,7 @@ import warnings
 import numpy as np
 
 from miniclip import plots
-from miniclip.common import UserError, refuse
+from miniclip.common import in_words, refuse
 from miniclip.evaluation.confidence import share, share_cells
 
 # the search over strengths 10^x (appendix A.3)
@@ -31,11 +31,9 @@ def fit(features, labels, strength, iterations=1000):
     L-BFGS may take. Raises UserError when scikit-learn is missing or there are fewer than two
     classes.
     """
-    try:
+    with in_words("probes need scikit-learn: pip install 'miniclip[eval]'", ImportError):
         from sklearn.linear_model import LogisticRegression
         from threadpoolctl import threadpool_limits  # comes with scikit-learn
-    except ImportError:
-        raise UserError("probes need scikit-learn: pip install 'miniclip[eval]'") from None
     labels = np.asarray(labels)
     refuse({"a probe needs pictures of at least two classes": len(np.unique(labels)) < 2})
     # scikit-learn warns that the paper's limit, 1,000 iterations, is too low for a weak penalty

@@ -273,6 +273,13 @@ def check_numbers(config: dict) -> None:
     )
 
 
+def own_config(model) -> dict:
+    """The config of a model of miniclip. Raises UserError for any other model."""
+    config, name = getattr(model, "config", None), type(model).__name__
+    refuse({f"the model must be miniclip's, and not a {name}": not isinstance(config, dict)})
+    return config
+
+
 def named(name: str) -> str:
     """The key of MODELS that `name` means: "ViT-B/32" -> "vit_b32". UserError if there is none."""
     name = ALIASES.get(name, name)

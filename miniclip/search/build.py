@@ -22,9 +22,9 @@ from pathlib import Path
 
 import numpy as np
 
-from miniclip.common import checked, command, path, refuse
+from miniclip.common import checked, command, first_bytes, path, refuse
 from miniclip.data import image_io
-from miniclip.data.dataset import file_size, fingerprint, printable, report_skipped
+from miniclip.data.dataset import file_size, fingerprint, print_skipped, printable, report_skipped
 from miniclip.search.database import FILE, FOLDER, Index, database_in, followed
 from miniclip.search.embed import MACHINE, MODEL, Encoder, open_encoder, scan
 from miniclip.zeroshot import encode_pictures
@@ -151,8 +151,7 @@ def contents_hash(path: Path) -> bytes | None:
     """A hash of a file, or None if it cannot be read or has more than MOST_HASHED bytes."""
     try:
         file_size(path)  # raises for what is no file
-        with open(path, "rb") as file:
-            contents = file.read(MOST_HASHED + 1)
+        contents = first_bytes(path, MOST_HASHED + 1)
     except OSError:
         return None
     is_whole = len(contents) <= MOST_HASHED
@@ -177,5 +176,4 @@ def main(folder, checkpoint, activation, index, device, threads):
         f"({(place / FILE).stat().st_size / 1e6:,.1f} MB): {counts['read']:,} read, "
         f"{counts['kept']:,} unchanged, {counts['forgotten']:,} forgotten"
     )
-    if skipped:
-        print(report_skipped(skipped))
+    print_skipped(skipped)

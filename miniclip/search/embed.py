@@ -36,7 +36,7 @@ from miniclip.common import (
     replacing,
 )
 from miniclip.data import SOURCE_FLAGS, image_io, open_pairs
-from miniclip.data.dataset import printable, report_skipped
+from miniclip.data.dataset import print_skipped, printable
 from miniclip.data.files import read_lines, walk
 from miniclip.data.shards.shards import is_shards
 from miniclip.evaluation.features import model_digest
@@ -239,5 +239,4 @@ def main(data, out, checkpoint, activation, overwrite, device, threads, **option
         np.savez(file, **{name: np.asarray(x) for name, x in arrays.items()})
     shapes = ", ".join(f"{name} {tuple(np.shape(values))}" for name, values in arrays.items())
     print(f"{printable(out)}: {shapes}")
-    if skipped:
-        print(report_skipped(skipped))
+    print_skipped(skipped)

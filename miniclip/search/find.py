@@ -17,7 +17,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from miniclip import plots
-from miniclip.common import UserError, check_new, checked, command, number, path, refuse
+from miniclip.common import check_new, checked, command, number, path, refuse, refusing
 from miniclip.data import image_io
 from miniclip.data.dataset import BadPicture, printable
 from miniclip.search.database import FOLDER, Index
@@ -160,10 +160,8 @@ def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -
 def picture_features(encoder: Encoder, file: Path | io.BytesIO, name: str) -> torch.Tensor:
     """The unit features of a picture, (E,) fp32. Raises UserError if it cannot be read. name: what
     the error calls the file."""
-    try:
+    with refusing(f"{name} cannot be used"):
         picture = encoder.preprocess(image_io.read(file))
-    except BadPicture as error:
-        raise UserError(f"{name} cannot be used: {error}") from None
     return encode_tensors(encoder.model, [picture[None]])[0]
 
 

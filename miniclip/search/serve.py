@@ -225,8 +225,7 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         (side, kind, how), row, file = SENT[what], row_of(number), io.BytesIO()
         path = Path(os.path.realpath(g.index.path(row)))
         try:
-            if g.root not in path.parents:
-                raise BadPicture("a link that leads out of the folder")
+            refuse({"a link that leads out of the folder": g.root not in path.parents}, BadPicture)
             with decoding:
                 thumbnail(path, side).save(file, kind, **how)
         except BadPicture as error:

@@ -12,7 +12,7 @@ import time
 import torch
 
 from miniclip import plots
-from miniclip.common import UserError, replacing
+from miniclip.common import refusing, replacing
 from miniclip.distributed.collectives import dist_info, print0
 
 # keys of a line in log.jsonl whose values must be numbers
@@ -160,7 +160,7 @@ def to_wandb(config, step):
 
     last = config.out / "wandb/latest-run"  # wandb's link to that folder
     before = last.resolve().name.rpartition("-")[2] if step and last.exists() else None
-    try:
+    with refusing("wandb cannot start"):
         run = wandb.init(
             project="miniclip",
             name=config.out.resolve().name,
@@ -170,8 +170,6 @@ def to_wandb(config, step):
             reinit="create_new",
             config=config.of_run(),
         )
-    except wandb.Error as error:
-        raise UserError(f"wandb cannot start: {error}") from None
     return run.log, run.finish
 
 

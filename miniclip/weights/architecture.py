@@ -17,7 +17,7 @@ import torch
 from miniclip.common import refuse, refusing
 from miniclip.data.transforms import MEAN, STD
 from miniclip.loss import LARGEST_LOG
-from miniclip.model.clip import CLIP, MODELS, OPENCLIP, check_numbers
+from miniclip.model.clip import CLIP, MODELS, OPENCLIP, check_numbers, own_config
 from miniclip.objectives import from_config
 from miniclip.weights.reading import read_json
 
@@ -86,9 +86,7 @@ def check_pictures(asked: dict, ours: dict) -> None:
 def must_be_clip(model: torch.nn.Module) -> None:
     """Raise UserError unless this is a model of miniclip with CLIP's own objective and projections,
     because other libraries cannot describe anything else."""
-    config = getattr(model, "config", None)
-    name = type(model).__name__
-    refuse({f"the model must be miniclip's, and not a {name}": not isinstance(config, dict)})
+    config = own_config(model)
     refuse(
         {
             f"this model was trained with --{option} {config.get(option)}, and only CLIP itself "

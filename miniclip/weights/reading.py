@@ -28,7 +28,7 @@ from types import SimpleNamespace
 import torch
 from safetensors import safe_open
 
-from miniclip.common import UserError, odd_file, refuse, refusing
+from miniclip.common import UserError, first_bytes, odd_file, refuse, refusing
 from miniclip.model.clip import OPENAI
 from miniclip.training import archive
 from miniclip.weights.names import IN_FOLDER, INDEX, is_known, locate
@@ -89,8 +89,7 @@ def read(path: str | Path) -> dict:
     if path.name.endswith(INDEX):
         return found | {"content": _read_shards(path)}
     with refusing(f"{path} cannot be read as weights"):
-        with open(path, "rb") as file:
-            start = file.read(23)
+        start = first_bytes(path, 23)
         refuse(
             {
                 "it is a pointer of Git LFS; fetch the file itself with: git lfs pull": (
@@ -186,8 +185,8 @@ def read_json(path: Path) -> dict:
     """The object in a JSON file, a dict. Raises OSError if the file cannot be read, and UserError
     if it holds anything else."""
     refuse(odd_file(path))
-    with open(path, "rb") as file:
-        return parse_json(path, file.read(JSON_BYTES))  # a longer file is cut, and so is damaged
+    # a longer file is cut, and so is damaged
+    return parse_json(path, first_bytes(path, JSON_BYTES))
 
 
 def parse_json(path: Path, text: str | bytes) -> dict:

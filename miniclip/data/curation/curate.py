@@ -38,7 +38,6 @@ import numpy as np
 from tqdm import tqdm
 
 from miniclip.common import (
-    Parser,
     check_new,
     checked,
     command,
@@ -48,8 +47,8 @@ from miniclip.common import (
     refuse,
     replacing,
 )
-from miniclip.data import SOURCE_FLAGS, open_pairs, report_skipped, source_options
-from miniclip.data.dataset import LIST_COLUMNS, Pairs, printable, text_hash, words
+from miniclip.data import SOURCE_FLAGS, open_pairs
+from miniclip.data.dataset import LIST_COLUMNS, Pairs, print_skipped, printable, text_hash, words
 from miniclip.data.files import read_lines
 
 ASSIGNED = np.dtype([("query", "<i4"), ("draw", "<u8"), ("pair", "<i8")])
@@ -192,31 +191,29 @@ def _is_list(path):
         return file.readline(99).replace(b'"', b"") == ",".join(LIST_COLUMNS).encode() + b"\n"
 
 
-@command("python -m miniclip.data curate")
-def main(argv=None):
-    """Write the list of kept pairs, and print how many they are. Returns the exit code."""
-    args = Parser.of(
-        "python -m miniclip.data curate",
-        "Keep at most --cap pairs of each query (docs/data.md).",
-        OPTIONS,
-    ).parse_args(argv)
-    why = f"{printable(args.out)} exists, and curate did not write it; choose another name"
-    refuse({why: os.path.isfile(args.out) and not _is_list(args.out)})
-    check_new(args.out, args.overwrite)
-    names = read_lines(args.names, "names") if args.names else ()
-    pairs = open_pairs(args.data, **source_options(vars(args)))
-    found = curate(pairs, args.cap, args.min_count, args.min_pmi, names)
-    write_list(pairs, args.out, found)
+@command(
+    "python -m miniclip.data curate",
+    "Keep at most --cap pairs of each query (docs/data.md).",
+    OPTIONS,
+)
+def main(data, out, cap, min_count, min_pmi, names, overwrite, **source):
+    """The command: write the list of kept pairs, and print how many they are. source:
+    SOURCE_FLAGS."""
+    why = f"{printable(out)} exists, and curate did not write it; choose another name"
+    refuse({why: os.path.isfile(out) and not _is_list(out)})
+    check_new(out, overwrite)
+    names = read_lines(names, "names") if names else ()
+    pairs = open_pairs(data, **source)
+    found = curate(pairs, cap, min_count, min_pmi, names)
+    write_list(pairs, out, found)
     lost = found.pairs - found.before.sum()
     print(f"{found.pairs:,} pairs, of which {lost:,} match no query; {len(found.kept):,} are kept")
-    large = found.before > args.cap
+    large = found.before > cap
     before, after = (f"{counts[large].sum():,}" for counts in (found.before, found.after))
     print(
-        f"{large.sum():,} of {len(large):,} queries had more than {args.cap:,} pairs: {before} pairs, "
+        f"{large.sum():,} of {len(large):,} queries had more than {cap:,} pairs: {before} pairs, "
         f"of which {after} are kept"
     )
-    if pairs.skipped:
-        print(report_skipped(pairs.skipped))
-    how = shlex.join([*given("--data", args.data), *given("--keep", args.out)])
+    print_skipped(pairs.skipped)
+    how = shlex.join([*given("--data", data), *given("--keep", out)])
     print(f"train on them with {how}, and with the options of the source that you gave here")
-    return 0

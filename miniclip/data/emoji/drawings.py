@@ -27,7 +27,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
-from miniclip.common import UserError, refuse
+from miniclip.common import in_words, refuse
 from miniclip.data import cache
 
 DRAWN, SIDE = 72, 64  # pixels
@@ -38,10 +38,8 @@ KINDS = ("grey", "line art", "Noto")
 def package_files(package: str, suffix: str) -> dict:
     """{stem of the name: path} of the files with this suffix in an installed package. The package
     is not imported. Raises UserError if the package is missing."""
-    try:
+    with in_words(f"pictures and names of emoji need: pip install {package}", ImportError):
         files = importlib.metadata.distribution(package).files or []
-    except importlib.metadata.PackageNotFoundError:
-        raise UserError(f"pictures and names of emoji need: pip install {package}") from None
     return {file.stem: Path(file.locate()) for file in files if file.suffix == suffix}
 
 

@@ -26,7 +26,6 @@ from pathlib import Path
 from tqdm import tqdm
 
 from miniclip.common import (
-    Parser,
     check_new,
     checked,
     command,
@@ -38,8 +37,8 @@ from miniclip.common import (
     replacing,
     undisturbed,
 )
-from miniclip.data import SOURCE_FLAGS, open_pairs, report_skipped, source_options
-from miniclip.data.dataset import BadPicture, Pairs, printable
+from miniclip.data import SOURCE_FLAGS, open_pairs, report_skipped
+from miniclip.data.dataset import BadPicture, Pairs, print_skipped, printable
 from miniclip.data.files import Files
 from miniclip.data.image_io import MOST_PICTURE_BYTES
 from miniclip.data.shards.shards import Shards
@@ -132,21 +131,14 @@ def sample(pairs, i):
     }
 
 
-@command("python -m miniclip.data pack")
-def main(argv=None):
-    """Write the shards, and print what was left out. Returns the exit code."""
-    args = Parser.of(
-        "python -m miniclip.data pack",
-        "Write pairs as shards.",
-        OPTIONS,
-    ).parse_args(argv)
-    check_new(args.out / "00000.tar", args.overwrite)  # before time is spent on opening the pairs
-    pairs = open_pairs(args.data, **source_options(vars(args)))
-    paths, skipped = pack(pairs, args.out, args.shard_size, args.overwrite)
+@command("python -m miniclip.data pack", "Write pairs as shards.", OPTIONS)
+def main(data, out, shard_size, overwrite, **source):
+    """The command: write the shards, and print what was left out. source: SOURCE_FLAGS."""
+    check_new(out / "00000.tar", overwrite)  # before time is spent on opening the pairs
+    pairs = open_pairs(data, **source)
+    paths, skipped = pack(pairs, out, shard_size, overwrite)
     print(
         f"{len(pairs) - len(skipped):,} pairs in {len(paths):,} shards; "
-        f"train on them with {shlex.join(given('--data', args.out / '*.tar'))}"
+        f"train on them with {shlex.join(given('--data', out / '*.tar'))}"
     )
-    if skipped := pairs.skipped + skipped:
-        print(report_skipped(skipped))
-    return 0
+    print_skipped(pairs.skipped + skipped)

@@ -24,7 +24,7 @@ import re
 
 import numpy as np
 
-from miniclip.common import UserError, refuse
+from miniclip.common import in_words, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import BadPicture, Pairs, fingerprint, printable, report_skipped
 from miniclip.data.files import walk
@@ -88,8 +88,7 @@ class Shards(Pairs):
         """
         own = captions_of("txt", self.read(i, "txt"))
         own += captions_of("json", self.read(i, "json") or b"null", self.keys)
-        if not own:
-            raise BadPicture("an empty caption")
+        refuse({"an empty caption": not own}, BadPicture)
         return tuple(dict.fromkeys(own))
 
     def stamp(self, i):
@@ -173,10 +172,8 @@ def open_shards(source: str, caption_key=None, cache_dir=None) -> Shards:
     """
     paths = expand(source)
     if REMOTE.match(source):
-        try:
+        with in_words("shards over a network need: pip install 'miniclip[remote]'", ImportError):
             from miniclip.data.shards.remote import fetched
-        except ImportError:
-            raise UserError("shards over a network need: pip install 'miniclip[remote]'") from None
         paths = fetched(paths, cache_dir)
     refuse({f"{printable(source)} matches no file": not paths})
     keys = CAPTION_KEYS if caption_key is None else (caption_key,)
@@ -195,21 +192,20 @@ def expand(source: str) -> list[str]:
     # if the folder exists, its name is not a pattern
     folder, pattern = (folder, name) if os.path.isdir(folder) else ("", source)
     if "{" in pattern:
-        try:
+        with in_words("shards named with braces need: pip install webdataset", ImportError):
             from braceexpand import braceexpand  # comes with webdataset
-        except ImportError:
-            raise UserError("shards named with braces need: pip install webdataset") from None
         ranges = re.findall(r"(-?\d{1,20})\.\.(-?\d{1,20})", pattern)
         large = pattern.count("{") > MOST_BRACES or any(
             abs(int(low) - int(high)) >= MOST_SHARDS for low, high in ranges
         )
-        try:  # braceexpand makes a range as a whole, so it is not called for large ones
+        with in_words(
+            f"{printable(source)} has a brace that is not closed, or one that was not opened",
+            ValueError,
+            RecursionError,
+        ):
+            # braceexpand makes a range as a whole, so it is not called for large ones
             names = [] if large else braceexpand(pattern)
             paths = [os.path.join(folder, n) for n in itertools.islice(names, MOST_SHARDS + 1)]
-        except (ValueError, RecursionError):
-            raise UserError(
-                f"{printable(source)} has a brace that is not closed, or one that was not opened"
-            ) from None
         many = f"{printable(source)} names more than {MOST_SHARDS:,} shards or has too many braces"
         refuse({many: not 0 < len(paths) <= MOST_SHARDS})
     if REMOTE.match(source):

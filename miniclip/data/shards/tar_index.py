@@ -105,8 +105,7 @@ def scan(file, length: int):
         file.seek(at)
         try:
             member = _Header.fromtarfile(tar)
-            if member.size < 0:
-                raise tarfile.InvalidHeaderError("a size below zero")
+            refuse({"a size below zero": member.size < 0}, tarfile.InvalidHeaderError)
         except (tarfile.HeaderError, ValueError, IndexError, RecursionError) as error:
             noise = noise or not isinstance(error, tarfile.EOFHeaderError)
             at = max(at + BLOCK, file.tell())
