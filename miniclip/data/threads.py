@@ -10,6 +10,9 @@ of hours is worth their start.
 
 import collections
 import contextlib
+import functools
+import threading
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing.pool import ThreadPool
@@ -19,20 +22,34 @@ from tqdm import tqdm
 
 from miniclip.data.dataset import BadPicture
 
+PATIENCE_S = 5
 
-def in_order(work: Callable, items: Iterable, threads: int, *starts) -> Iterator:
+
+def in_order(work: Callable, items: Iterable, threads: int, start: Callable = int) -> Iterator:
     """Yield work(item) for each item, in the order of the items, from so many threads.
 
-    starts: a function that each thread calls first, and a tuple of its arguments. After Ctrl-C the
-    threads are not waited for.
+    start: a function that each thread calls first. At the end, and after Ctrl-C, the threads are
+    waited for, but for at most PATIENCE_S together, because one of them may wait for a disk for ever.
     """
-    # a pool whose threads do not keep the process from ending while one of them waits for a disk
-    with ThreadPool(threads, *starts) as pool:
-        waiting = collections.deque(pool.apply_async(work, (item,)) for item in items)
-        while waiting:
-            while not waiting[0].ready():
-                waiting[0].wait(1)  # just before a wait without end, Ctrl-C would be missed
-            yield waiting.popleft().get()
+    own = []  # the threads
+
+    def begin():
+        own.append(threading.current_thread())
+        start()
+
+    try:
+        # a pool whose threads do not keep the process from ending
+        with ThreadPool(threads, begin) as pool:
+            waiting = collections.deque(pool.apply_async(work, (item,)) for item in items)
+            while waiting:
+                while not waiting[0].ready():
+                    waiting[0].wait(1)  # just before a wait without end, Ctrl-C would be missed
+                yield waiting.popleft().get()
+    finally:
+        # a thread that is inside torch when Python ends would abort the process (Python 3.11)
+        until = time.monotonic() + PATIENCE_S
+        for thread in own:
+            thread.join(max(0, until - time.monotonic()))
 
 
 def in_threads(work: Callable, items: Sequence, size: int) -> Iterator:
@@ -46,7 +63,7 @@ def in_threads(work: Callable, items: Sequence, size: int) -> Iterator:
     batches = [items[start : start + size] for start in range(0, len(items), size)]
     threads = torch.get_num_threads()
     bar = tqdm(total=len(items), desc="reading pictures", delay=1, leave=False, disable=None)
-    found = in_order(work, batches, threads, torch.set_num_threads, (1,))
+    found = in_order(work, batches, threads, functools.partial(torch.set_num_threads, 1))
     try:
         with bar, contextlib.closing(found), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what image_io does for this needs a single thread

@@ -14,6 +14,7 @@ A link to a file is followed. A link to a folder is not, because it may lead bac
 that start with a dot are passed over. Left out: noticing a change that keeps both size and time.
 """
 
+import contextlib
 import hashlib
 import os
 import time
@@ -24,9 +25,9 @@ import numpy as np
 
 from miniclip.common import checked, command, first_bytes, path, refuse
 from miniclip.data import image_io
-from miniclip.data.dataset import file_size, fingerprint, print_skipped, printable, report_skipped
+from miniclip.data.dataset import file_size, print_skipped, printable, report_skipped
 from miniclip.search.database import FILE, FOLDER, Index, database_in, followed
-from miniclip.search.embed import MACHINE, MODEL, Encoder, open_encoder, scan
+from miniclip.search.embed import MACHINE, MODEL, Encoder, open_encoder, scan, stamp
 from miniclip.zeroshot import encode_pictures
 
 PART_SECONDS = 10
@@ -103,8 +104,11 @@ def _update(folder, place, encoder, found, skipped, database):
     def read(name):
         hashes[name] = contents_hash(folder / name)
         picture = image_io.read(folder / name)
-        if fingerprint(folder / name)[1:3] != [*found[name]]:  # it changed while the command ran
-            found[name], hashes[name] = (-1, 0), None  # so that the next run reads it again
+        with contextlib.suppress(OSError):  # it is gone again
+            if stamp(os.stat(folder / name)) == found[name]:
+                return picture
+        # it changed while the command ran: let the next run read it again
+        found[name], hashes[name] = (-1, 0), None
         return picture
 
     def write(names, features, finished=False):

@@ -118,10 +118,15 @@ def open_encoder(
     return Encoder(model, tokenizer, preprocess, file, model_digest(model))
 
 
+def stamp(status: os.stat_result) -> tuple[int, int]:
+    """(bytes, nanoseconds of the last change) of a file. SQLite's whole numbers have 64 bits."""
+    return status.st_size, min(max(status.st_mtime_ns, -(2**63)), 2**63 - 1)
+
+
 def scan(folder: str) -> tuple[dict, list]:
     """Find the pictures in a folder and below it, by their names. Returns (found, skipped).
 
-    found: {relative path with /: (bytes, nanoseconds of the last change)}, sorted. skipped:
+    found: {relative path with /: its stamp}, sorted. skipped:
     [(relative path, reason)] of the other files. Raises UserError if `folder` cannot be listed.
     """
     found, skipped = {}, []
@@ -137,8 +142,7 @@ def scan(folder: str) -> tuple[dict, list]:
                         "not a file": not stat.S_ISREG(status.st_mode),
                     }
                 )
-                # SQLite's whole numbers have 64 bits
-                found[path] = status.st_size, min(max(status.st_mtime_ns, -(2**63)), 2**63 - 1)
+                found[path] = stamp(status)
             except (OSError, UserError) as error:
                 skipped.append((path, getattr(error, "strerror", str(error)).lower()))
     return dict(sorted(found.items())), skipped

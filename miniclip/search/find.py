@@ -207,6 +207,9 @@ def main(text, folder, index, checkpoint, device, threads, image, k, grid, overw
                 and not os.path.isdir(os.path.join(folder or ".", FOLDER))
             ),
             "--overwrite is for --grid": overwrite and not grid,
+            f"--grid {grid} is the picture of --image; choose another name": (
+                grid and image and os.path.realpath(grid) == os.path.realpath(image)
+            ),
             f"--grid {grid} must end in .png, .pdf or .svg": (
                 grid and grid.suffix not in (".png", ".pdf", ".svg")
             ),
@@ -216,11 +219,14 @@ def main(text, folder, index, checkpoint, device, threads, image, k, grid, overw
         check_new(grid, overwrite)
     opened, encoder = open_search(folder, index, checkpoint, device, threads)
     is_root = not folder and os.path.isdir(text) and Path(text).resolve() == opened.root.resolve()
+    root = os.path.realpath(opened.root) + os.sep
+    drawn = os.path.realpath(grid or "").removeprefix(root).replace(os.sep, "/")
     refuse(
         {
+            f"--grid {grid} is a picture of the index; choose another name": drawn in opened.paths,
             f"{printable(text)} is the folder of the index; give the words before it": (
                 is_root and not image
-            )
+            ),
         }
     )
     like = image and picture_features(encoder, image, f"--image {printable(image)}")

@@ -331,9 +331,9 @@ DONE = {  # what must be said, and what is done
     ),
     "a_copy_of_a_picture": ("0 read, 4 unchanged", "cp in/00001.png in/b.png", "index in"),
     "a_picture_from_the_year_2400": (
-        "1 read",
+        "0 read, 1 unchanged",
         "mkdir new; cp in/00001.png new; touch -d 2400-01-01 new/00001.png",
-        f"index new {MODEL}",
+        *[f"index new {MODEL}"] * 2,
     ),
     "a_search_while_the_folder_of_the_pictures_is_absent": (
         "3 pictures\nthe first pictures are not in .*in, or cannot be read",
@@ -401,6 +401,16 @@ REFUSED = {
     "a_grid_over_a_file_of_the_user": (
         "00001.png exists; choose another name, or add --overwrite",
         "keeps in/00001.png find cup in --grid in/00001.png",
+    ),
+    "a_grid_over_a_picture_of_the_index": (
+        "is a picture of the index",
+        "ln -s in/00001.png link.png",
+        "keeps in/00001.png find cup in --grid link.png --overwrite",
+    ),
+    "a_grid_over_the_picture_that_is_searched_for": (
+        "is the picture of --image",
+        "cp in/00001.png mine.png",
+        "keeps mine.png find --image mine.png --grid mine.png --overwrite in",
     ),
     "features_into_a_file_of_the_user": (
         "mine.npz exists; choose another name, or add --overwrite",

@@ -1,13 +1,14 @@
 """Work is done in threads, in order, and not all at once."""
 
 import threading
+import time
 
 import pytest
 import torch
 
 from miniclip.common import UserError
 from miniclip.data.dataset import BadPicture
-from miniclip.data.threads import in_threads, read_all
+from miniclip.data.threads import in_order, in_threads, read_all
 
 
 @pytest.fixture
@@ -45,3 +46,13 @@ def test_an_error_is_raised_where_its_batch_is_and_a_bad_picture_costs_itself_on
     assert next(found) == ([4, 6, 7], [-4, -6, -7], [(5, "damaged 5")])
     with pytest.raises(UserError, match="wrong"):
         next(found)
+
+
+def test_threads_have_ended_when_the_caller_gives_up():
+    """Python aborts the process if one of them is inside torch when the process ends."""
+    before = threading.active_count()
+    found = in_order(lambda item: time.sleep(0.2), range(99), 2)
+    next(found)
+    assert threading.active_count() > before
+    found.close()
+    assert threading.active_count() == before
