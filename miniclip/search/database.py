@@ -222,9 +222,8 @@ def database_in(place: Path, write: bool = False):
             found = [x for query in queries for (x,) in database.execute(query) if x]
             refuse(
                 {
-                    f"{printable(place / FILE)} is no index that this version can read": (
-                        found and found != [*SCHEMA, *MARKS.values()]
-                    )
+                    f"{printable(place / FILE)} is no index that this version can read; delete it, or name another "
+                    "folder with --index": (found and found != [*SCHEMA, *MARKS.values()])
                 }
             )
             database.set_progress_handler(None, 0)

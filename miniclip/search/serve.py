@@ -203,7 +203,9 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
     @app.errorhandler(HTTPException)
     @app.errorhandler(UserError)
     def say(error):
-        return {"error": getattr(error, "description", str(error))}, getattr(error, "code", 400)
+        code, sentence = getattr(error, "code", 400), getattr(error, "description", str(error))
+        too_large = f"the file is too large; it may have at most {MAX_UPLOAD >> 20} MiB"
+        return {"error": too_large if code == 413 else sentence}, code
 
     app.add_url_rule("/", view_func=lambda: page, endpoint="page")
 
