@@ -24,6 +24,7 @@ from miniclip.common import (
 from miniclip.data import __main__ as data
 from miniclip.data.curation import curate
 from miniclip.data.shards import pack
+from tests import must_refuse
 
 # (the command, its arguments, a function that it calls first)
 COMMANDS = {
@@ -103,10 +104,7 @@ def test_an_argument_of_another_type_than_its_annotation_is_named(name, value, f
     if name in fits:
         assert asked(**arguments) == arguments["count"]
     else:
-        with pytest.raises(
-            UserError, match=f"^{name} must be of type .*, not {type(value).__name__}$"
-        ):
-            asked(**arguments)
+        must_refuse(f"^{name} must be of type .*, not {type(value).__name__}$", asked, **arguments)
 
 
 def test_a_missing_argument_is_pythons_error():
@@ -142,8 +140,7 @@ def test_auto_is_a_cuda_card_or_the_cpu_and_other_devices_are_tried(monkeypatch)
         assert pick_device("auto") == torch.device(device)
     assert pick_device("cpu") == torch.device("cpu")
     for name in ("cuda:99", "no device", "meta"):
-        with pytest.raises(UserError, match=f"^the device {name} is not available here; try"):
-            pick_device(name)
+        must_refuse(f"^the device {name} is not available here; try", pick_device, name)
 
 
 def test_only_old_temporary_files_are_removed(tmp_path):

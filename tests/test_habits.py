@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,10 +16,10 @@ import miniclip
 import train
 from miniclip.data import open_pairs
 from miniclip.zeroshot import classifier_weights
+from tests import ROOT
 from tests.weights.models import our_checkpoint
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")

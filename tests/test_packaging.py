@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import pathlib
 import shutil
 import subprocess
 import sys
@@ -11,7 +10,8 @@ import zipfile
 
 import pytest
 
-ROOT = pathlib.Path(__file__).parent.parent
+from tests import ROOT
+
 FROM_ELSEWHERE = """
 import pathlib, sys
 import miniclip, kernels

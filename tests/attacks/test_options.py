@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from miniclip.training import monitor
+from tests import WRITTEN
 from tests.attacks import Row, runner
 
-WRITTEN = Path(__file__).parents[1] / "written"
 NASTY = ["", " ", "0", "-1", "1", "2", "0.5", "1e308", "1e-320", "9" * 400, "nan", "inf", "-inf"]
 NASTY += ["../x", "\0", "a\nb", "\x1b[31m", "$x^", "🦄", "{}", "{", "{0..99999999}.tar", "~", "cpu"]
 NASTY += ["meta", "icons", "fifo", "folder", "text", "run", "/dev/null", "/dev/full", "a" * 5000]

@@ -30,11 +30,10 @@ from miniclip.training.config import Config
 from miniclip.training.freeze import freeze
 from miniclip.training.monitor import Monitor
 from miniclip.weights import save_huggingface
-from tests import runs
+from tests import WRITTEN, runs
 from tests.attacks import attack, session, table
 
-ROOT, REPORT = Path(__file__).parents[2], train.report
-WRITTEN = ROOT / "tests/written"  # 24 pairs, and a run that was stopped after two of its four steps
+REPORT = train.report
 CHECKPOINT = "run/checkpoint.pt"
 
 

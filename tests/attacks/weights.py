@@ -36,11 +36,11 @@ from miniclip.weights.__main__ import save_onnx
 from miniclip.weights.average import interpolate, save_average
 from miniclip.weights.convert import initial_state
 from miniclip.zeroshot import classifier_weights, classify, encode_images, encode_texts
+from tests import WRITTEN
 from tests.attacks import attack, table
 from tests.weights.models import openclip_config, our_checkpoint, tiny_release
 from tests.weights.test_convert import openai_file
 
-WRITTEN = Path(__file__).parents[1] / "written"
 TINY = dict(vision_layers=1, vision_width=32, text_layers=1, text_width=32, embed_dim=8)
 TINY |= dict(image_size=32, context_length=8, vocab_size=520)
 EXPANDED = torch.zeros(1).expand(10**6, 10**6)

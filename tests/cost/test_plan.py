@@ -26,6 +26,7 @@ from miniclip.cost.plan import (
 from miniclip.loss import clip_loss
 from miniclip.objectives import PLAIN, create
 from miniclip.training.config import Config
+from tests import must_refuse
 from tests.losses import Watch
 from tests.runs import final, run
 
@@ -221,8 +222,7 @@ def test_options_of_the_run_change_its_plan(pairs_csv, measured):
     ],
 )
 def test_a_run_that_cannot_be_planned_is_refused(wrong, words, pairs_csv):
-    with pytest.raises(ValueError, match=words):
-        run_of("--data", pairs_csv, "--batch-size", 8, *wrong.split())
+    must_refuse(words, run_of, "--data", pairs_csv, "--batch-size", 8, *wrong.split())
 
 
 def test_fine_tuning_of_a_model_trained_with_sigmoid_is_not_planned_as_contrastive(
@@ -230,8 +230,7 @@ def test_fine_tuning_of_a_model_trained_with_sigmoid_is_not_planned_as_contrasti
 ):
     config = PLAIN | MODELS["vit_mini"] | {"name": "vit_mini", "objective": "sigmoid"}
     monkeypatch.setattr(plan_module, "initial_state", lambda *_: {"config": config})
-    with pytest.raises(ValueError, match="sigmoid.* cannot be planned"):
-        run_of("--data", pairs_csv, "--init", "x.pt")
+    must_refuse("sigmoid.* cannot be planned", run_of, "--data", pairs_csv, "--init", "x.pt")
 
 
 # --- what is counted
@@ -358,5 +357,4 @@ def test_the_table_has_the_gflop_of_the_plan(measured):
     ],
 )
 def test_what_cannot_be_planned_is_said_in_one_sentence(how, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        plan(**{"model": "vit_b32", **how})
+    must_refuse(sentence, plan, **{"model": "vit_b32", **how})

@@ -6,7 +6,6 @@ import hashlib
 import numpy as np
 import pytest
 
-from miniclip.common import UserError
 from miniclip.data.dataset import (
     LIST_COLUMNS,
     Pairs,
@@ -16,6 +15,7 @@ from miniclip.data.dataset import (
     some_pairs,
     text_hash,
 )
+from tests import must_refuse
 
 
 def pairs_of(count):
@@ -53,8 +53,7 @@ def test_of_a_long_list_some_names_are_compared(tmp_path):
     for wrong in (0, 999, 1100, 1500):
         changed = "\n".join(rows).replace(f"{wrong},name {wrong},", f"{wrong},name x,")
         (tmp_path / "list.csv").write_text(changed)
-        with pytest.raises(UserError, match="does not fit"):
-            keep_pairs(pairs_of(2000), str(tmp_path / "list.csv"))
+        must_refuse("does not fit", keep_pairs, pairs_of(2000), str(tmp_path / "list.csv"))
 
 
 # --- queries and hashes

@@ -15,8 +15,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from miniclip.common import UserError
-from miniclip.data import BadPicture, files, image_io, open_pairs
+from miniclip.data import files, image_io, open_pairs
+from tests import must_refuse
 from tests.data.tars import heic, save, write_csv
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0\ufeff"), min_size=1, max_size=20)
@@ -60,8 +60,7 @@ def test_any_caption_comes_back_but_for_white_space_and_control_characters(
     if want:
         assert list(open_pairs(path).captions(0)) == want
     else:
-        with pytest.raises(UserError, match="an empty caption"):
-            open_pairs(path)
+        must_refuse("an empty caption", open_pairs, path)
 
 
 @pytest.mark.parametrize(
@@ -145,10 +144,12 @@ def test_a_text_may_have_as_many_bytes_as_it_may_and_no_more(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes("é, ü".encode())  # 6 bytes, the first one of two
     assert files.read_text(path, 6) == "é, ü"
-    with pytest.raises(UserError, match="a.txt is too long"):
-        files.read_text(path, 5)
-    with pytest.raises(UserError, match="none.txt cannot be read: No such file or directory$"):
-        files.read_text(tmp_path / "none.txt")
+    must_refuse("a.txt is too long", files.read_text, path, 5)
+    must_refuse(
+        "none.txt cannot be read: No such file or directory$",
+        files.read_text,
+        tmp_path / "none.txt",
+    )
 
 
 # --- what is held out
@@ -296,5 +297,4 @@ def test_it_comes_upright_and_on_white():
 def test_without_the_package_one_sentence_says_what_to_install(monkeypatch):
     data = heic(PICTURE)
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    with pytest.raises(BadPicture, match=r"needs pillow-heif; pip install 'miniclip\[app\]'"):
-        image_io.check(data)
+    must_refuse(r"needs pillow-heif; pip install 'miniclip\[app\]'", image_io.check, data)

@@ -14,9 +14,8 @@ import pytest
 import torch
 
 from miniclip.training.freeze import tower_of
+from tests import ROOT
 from tests.runs import assert_same_weights, final, on
-
-ROOT = Path(__file__).parents[2]
 
 
 def start(ranks, pairs_csv, out, *more, restarts=0, program=None):

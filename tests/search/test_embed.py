@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from miniclip.common import UserError
 from miniclip.data import open_pairs
 from miniclip.data.shards.pack import pack
 from miniclip.search.embed import main, open_encoder
+from tests import must_refuse
 from tests.search.folders import fill, fresh, refusal, said
 
 
@@ -78,8 +78,9 @@ def test_a_model_may_be_named_by_a_path_and_needs_a_thread():
     encoder = open_encoder(Path("icons"))
     assert encoder.file == "icons" and encoder.digest == open_encoder("icons").digest
     for threads in (0, 1025):
-        with pytest.raises(UserError, match=f"threads must be 1 to 1024, not {threads}"):
-            open_encoder("icons", threads=threads)
+        must_refuse(
+            f"threads must be 1 to 1024, not {threads}", open_encoder, "icons", threads=threads
+        )
 
 
 def test_what_is_wrong_is_one_sentence_and_writes_nothing(checkpoint, tmp_path, capsys):

@@ -1,7 +1,6 @@
 """python -m miniclip.search find: exact search, queries of words and pictures, and wrong input."""
 
 import os
-import pathlib
 import re
 import subprocess
 import sys
@@ -14,15 +13,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch.nn import functional as F
 
-from miniclip.common import UserError
 from miniclip.data.dataset import printable
 from miniclip.search import build, find
 from miniclip.search.database import Index
 from miniclip.search.embed import open_encoder
 from miniclip.search.find import main, nearest
+from tests import ROOT, must_refuse
 from tests.search.folders import fill, fresh, refusal, said, tiny_checkpoint
-
-ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -160,13 +157,11 @@ def test_a_query_is_of_32_bits_and_read_only_features_are_searched_silently(enco
     ],
 )
 def test_what_is_wrong_in_python_is_one_sentence(encoder, words, call):
-    with pytest.raises(UserError, match=words):
-        call(encoder)
+    must_refuse(words, call, encoder)
 
 
 def test_features_that_are_no_unit_vectors_are_refused_wherever_they_would_rank():
     features = np.eye(8, dtype=np.float16)
     for wrong in (np.nan, np.inf, -np.inf, 9):
         features[5, 5] = wrong
-        with pytest.raises(UserError, match="not of length one"):
-            nearest(features, torch.ones(8) / 8**0.5, 1)
+        must_refuse("not of length one", nearest, features, torch.ones(8) / 8**0.5, 1)

@@ -3,7 +3,6 @@
 import functools
 import io
 import os
-import pathlib
 import re
 import shutil
 import signal
@@ -20,14 +19,13 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from miniclip.common import UserError
 from miniclip.search import build, serve
 from miniclip.search.database import Index
 from miniclip.search.embed import open_encoder
 from miniclip.zeroshot import classifier_weights, encode_texts
+from tests import ROOT, must_refuse
 from tests.search.folders import fill, refusal, tiny_checkpoint, write_index
 
-ROOT = pathlib.Path(__file__).parents[2]
 COUNT = 12
 STRANGE = "<img src=x onerror=document.title='run'>.png"  # the name of a file
 
@@ -329,8 +327,7 @@ def test_what_is_wrong_in_python_is_one_sentence(index, encoder):
         ("made with", lambda: serve.create_app(replace(index, digest="0" * 64), encoder)),
         ("port 70000: .*must be 0-65535; choose", lambda: serve.listen("127.0.0.1", 70_000)),
     ):
-        with pytest.raises(UserError, match=words):
-            call()
+        must_refuse(words, call)
 
 
 def test_a_picture_that_has_vanished_or_changed_gives_a_sentence_and_can_be_searched(

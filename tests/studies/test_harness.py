@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import harness
@@ -14,7 +13,8 @@ import race
 import sealed
 import words
 
-ROOT = Path(__file__).parents[2]
+from tests import ROOT
+
 PARTS = [*((race, part) for part in race.TITLES), (words, "."), (sealed, ".")]
 
 

@@ -7,9 +7,9 @@ import torch
 
 import miniclip
 from miniclip.__main__ import main
-from miniclip.common import UserError
 from miniclip.model.clip import create_model
 from miniclip.weights import __main__ as export
+from tests import must_refuse
 from tests.model.numbers import batch
 from tests.weights.models import our_checkpoint, tiny_release
 
@@ -74,17 +74,16 @@ def test_a_refused_export_leaves_the_model_as_it_is(tmp_path):
     pytest.importorskip("onnxscript")
     model = create_model("vit_mini", 520, vision_layers=1, text_layers=1)
     (tmp_path / "text.onnx").write_text("mine")
-    with pytest.raises(UserError, match="text.onnx exists"):
-        export.save_onnx(model, tmp_path, half=True)
+    must_refuse("text.onnx exists", export.save_onnx, model, tmp_path, half=True)
     assert (
         model.dtype == torch.float32 and model.training and not (tmp_path / "image.onnx").exists()
     )
     model.token_embedding.weight.data *= 1e6
-    with pytest.raises(UserError, match="float16 cannot hold the weights"):
-        export.save_onnx(model, tmp_path / "other", half=True)
+    must_refuse(
+        "float16 cannot hold the weights", export.save_onnx, model, tmp_path / "other", half=True
+    )
     model.visual.proj.data[0, 0] = float("nan")
-    with pytest.raises(UserError, match="NaN|number"):
-        export.save_onnx(model, tmp_path / "other")
+    must_refuse("NaN|number", export.save_onnx, model, tmp_path / "other")
 
 
 def test_a_tower_that_cannot_be_exported_leaves_no_file(tmp_path, monkeypatch):

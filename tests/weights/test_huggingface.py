@@ -15,6 +15,7 @@ from miniclip.common import UserError
 from miniclip.model.clip import MODELS, OPENCLIP, create_model
 from miniclip.weights import huggingface, save_huggingface
 from miniclip.weights.convert import load
+from tests import must_refuse
 from tests.weights.models import refused, same_weights, write_tokenizer
 
 transformers = pytest.importorskip("transformers")
@@ -398,8 +399,7 @@ def test_what_transformers_has_not_got_is_not_written(folder, tmp_path):
         (model, dict(tokenizer=None, vocab_size=small), tokenizer, "another vocabulary"),
     ):
         wrong.config |= changes
-        with pytest.raises(UserError, match=words):
-            save_huggingface(wrong, out, its)
+        must_refuse(words, save_huggingface, wrong, out, its)
         assert not out.exists()
 
 
@@ -415,6 +415,12 @@ def test_a_folder_with_files_that_would_be_read_beside_the_new_ones_is_not_writt
         ("model.safetensors.index.json", tokenizer),
     ):
         (out / name).write_text("{}")
-        with pytest.raises(UserError, match=f"holds {name}, which would be read beside"):
-            save_huggingface(model, out, its, overwrite=True)
+        must_refuse(
+            f"holds {name}, which would be read beside",
+            save_huggingface,
+            model,
+            out,
+            its,
+            overwrite=True,
+        )
         (out / name).unlink()

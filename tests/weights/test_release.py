@@ -11,12 +11,12 @@ import eval as evaluation
 import miniclip
 from lessons.studies.release import main, release
 from miniclip.bpe import Tokenizer
-from miniclip.common import UserError
 from miniclip.data.icons import icons as icons_module
 from miniclip.evaluation import features
 from miniclip.model.clip import create_model
 from miniclip.training import checkpoint
 from miniclip.weights import reading
+from tests import must_refuse
 from tests.data.icons import made_up
 from tests.search.folders import refusal, said
 
@@ -80,11 +80,9 @@ def test_the_name_is_the_released_model_and_a_file_of_that_name_is_given_with_it
     (tmp_path / "icons").write_text("mine")
     assert reading.find("icons") == reading.find(Path("icons")) == released[0]
     assert reading.find("./icons") == reading.find("icons.pt").with_suffix("") == Path("icons")
-    with pytest.raises(UserError, match="no weights file at iconz"):
-        miniclip.load("iconz")
+    must_refuse("no weights file at iconz", miniclip.load, "iconz")
     released[0].rename(tmp_path / "checkpoint.pt")
-    with pytest.raises(UserError, match="its 'optimizer' is missing"):
-        checkpoint.find(tmp_path, resume=True)
+    must_refuse("its 'optimizer' is missing", checkpoint.find, tmp_path, resume=True)
 
 
 def test_the_command_says_the_card_and_refuses_a_run_that_has_not_ended_or_does_not_fit_16_bits(

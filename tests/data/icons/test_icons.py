@@ -7,7 +7,6 @@ import re
 import sys
 import tarfile
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,15 +15,14 @@ from hypothesis import strategies as st
 
 import eval as evaluation
 import train
-from miniclip.common import UserError
 from miniclip.data import open_pairs
 from miniclip.data.icons import drawing, families, iconify, icons, sample
 from miniclip.data.icons.families import DEVELOPMENT, LINEAGES, SAME, SEALED
 from miniclip.training import checkpoint
+from tests import ROOT, must_refuse
 from tests.data.icons import made_up, small_pairs
 from tests.runs import final, run
 
-ROOT = Path(__file__).parents[3]
 SQUARE = '<path d="M2 2h12v9H2z"/>'
 CIRCLE = '<circle cx="8" cy="8" r="5"/>'
 RING = '<circle cx="8" cy="8" r="5" fill="none" stroke="#000"/>'
@@ -159,24 +157,22 @@ def test_the_package_is_asked_for_where_it_is_not(tmp_path, monkeypatch):
     monkeypatch.setenv("MINICLIP_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "bin/python"))
-    with pytest.raises(UserError, match="does not hold iconify-json"):
-        iconify.archive(tmp_path)
-    with pytest.raises(UserError, match=r"pip install 'miniclip\[icons\]'"):
-        iconify.archive()
+    must_refuse("does not hold iconify-json", iconify.archive, tmp_path)
+    must_refuse(r"pip install 'miniclip\[icons\]'", iconify.archive)
     npm = tmp_path / "bin/npm"
     npm.parent.mkdir()
     npm.write_text("#!/bin/sh\necho 'npm error no such host' >&2\nexit 1\n")
     npm.chmod(0o755)
-    with pytest.raises(UserError, match="failed: npm error no such host"):
-        iconify.archive()
+    must_refuse("failed: npm error no such host", iconify.archive)
     npm.write_text(f'#!/bin/sh\necho packed > "$4/{iconify.FILE}"\n')
     assert iconify.archive().read_text() == "packed\n"
 
 
 @pytest.mark.parametrize("sets, version", [([a_set()], "2.2.1"), ([], iconify.VERSION)])
 def test_another_version_of_the_package_and_one_without_sets_are_refused(sets, version, tmp_path):
-    with pytest.raises(UserError, match="is not @iconify/json 2.2.535; `npm pack"):
-        iconify.read(package(tmp_path, sets, version))
+    must_refuse(
+        "is not @iconify/json 2.2.535; `npm pack", iconify.read, package(tmp_path, sets, version)
+    )
 
 
 # --- pictures
@@ -205,10 +201,8 @@ def test_equal_drawings_are_one_picture_and_no_family_held_out_is_trained_on(sma
     )
     (small_package / iconify.FILE).unlink()
     assert len(open_pairs("icons")) == 3  # from the cache
-    with pytest.raises(UserError, match="does not hold iconify-json"):
-        open_pairs("icons", icons=str(small_package))
-    with pytest.raises(UserError, match="--icons is for icons, not for emoji"):
-        open_pairs("emoji", icons="x")
+    must_refuse("does not hold iconify-json", open_pairs, "icons", icons=str(small_package))
+    must_refuse("--icons is for icons, not for emoji", open_pairs, "emoji", icons="x")
 
 
 def test_whose_work_the_pictures_are_is_told(small_package):
