@@ -41,7 +41,7 @@ def refused(capsys):
         with pytest.raises(SystemExit) as stop:
             main([str(a) for a in arguments])
         said = capsys.readouterr().err
-        assert stop.value.code == 2 and said.count("\n") == 1, said
+        assert stop.value.code == 2 and said.count("\n") == 1 and "error: " in said, said
         return said
 
     return sentence

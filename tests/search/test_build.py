@@ -21,7 +21,7 @@ from miniclip.search.build import build, main
 from miniclip.search.database import Index, database_in
 from miniclip.search.embed import open_encoder, scan
 from tests import ROOT, must_refuse
-from tests.search.folders import agrees_with, fill, refusal, said, tiny_checkpoint
+from tests.search.folders import agrees_with, fill, said, tiny_checkpoint
 
 
 @pytest.fixture
@@ -228,7 +228,7 @@ def test_a_folder_that_may_not_be_read_is_skipped(indexed, monkeypatch):
     assert scan(root)[1] == [("below/deep 1", "a folder that cannot be read")]
 
 
-def test_what_is_wrong_is_one_sentence(checkpoint, tmp_path, capsys):
+def test_what_is_wrong_is_one_sentence(checkpoint, tmp_path, capsys, refused):
     other = tiny_checkpoint(tmp_path / "other.pt", seed=1)
     fill(tmp_path / "in", 3)
     fill(tmp_path / "in 2", 3)
@@ -250,7 +250,7 @@ def test_what_is_wrong_is_one_sentence(checkpoint, tmp_path, capsys):
         ("in", ["--checkpoint", other, *index], printable(checkpoint), printable(other)),
         ("in 2", index, f"holds the index of {printable(tmp_path / 'in')};"),
     ):
-        error = refusal(main, [tmp_path / folder, "--checkpoint", checkpoint, *options], capsys)
+        error = refused(main, tmp_path / folder, "--checkpoint", checkpoint, *options)
         assert all(word in error for word in words), (words, error)
     assert (tmp_path / "i/index.sqlite").read_bytes() == before
     assert not (tmp_path / "no files/.miniclip").exists()

@@ -9,7 +9,7 @@ from miniclip.data import open_pairs
 from miniclip.data.shards.pack import pack
 from miniclip.search.embed import main, open_encoder
 from tests import must_refuse
-from tests.search.folders import fill, fresh, refusal, said
+from tests.search.folders import fill, fresh, said
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_a_model_may_be_named_by_a_path_and_needs_a_thread():
         )
 
 
-def test_what_is_wrong_is_one_sentence_and_writes_nothing(checkpoint, tmp_path, capsys):
+def test_what_is_wrong_is_one_sentence_and_writes_nothing(checkpoint, tmp_path, refused):
     fill(tmp_path / "in", 2)
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty.txt").write_text("\n")
@@ -97,5 +97,5 @@ def test_what_is_wrong_is_one_sentence_and_writes_nothing(checkpoint, tmp_path, 
         ("in", "a folder.npz", [], "cannot be written"),
     ):
         arguments = [tmp_path / source, tmp_path / out, "--checkpoint", checkpoint, *options]
-        assert words in refusal(main, arguments, capsys)
+        assert words in refused(main, *arguments)
         assert not (tmp_path / out).is_file()

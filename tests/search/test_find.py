@@ -19,7 +19,7 @@ from miniclip.search.database import Index
 from miniclip.search.embed import open_encoder
 from miniclip.search.find import main, nearest
 from tests import ROOT, must_refuse
-from tests.search.folders import fill, fresh, refusal, said, tiny_checkpoint
+from tests.search.folders import fill, fresh, said, tiny_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_the_grid_draws_what_was_found_even_if_one_is_gone(tmp_path, checkpoint,
     assert find.thumbnail(tmp_path / "in/wide.png").size == (256, 9)
 
 
-def test_wrong_input_is_one_sentence(root, checkpoint, tmp_path, capsys):
+def test_wrong_input_is_one_sentence(root, checkpoint, tmp_path, refused):
     (tmp_path / "b.png").write_text("x")
     (tmp_path / "a folder.png").mkdir()
     other = tiny_checkpoint(tmp_path / "other.pt", seed=1)
@@ -107,21 +107,21 @@ def test_wrong_input_is_one_sentence(root, checkpoint, tmp_path, capsys):
         (["cup", root, "--overwrite"], "--overwrite is for --grid"),
         (["cup", root, "--grid", tmp_path / "a folder.png"], "is not a file"),
     ):
-        error = refusal(main, arguments, capsys)
+        error = refused(main, *arguments)
         assert all(word in error for word in words), (words, error)
 
 
-def test_a_model_that_moved_is_named_and_one_that_changed_is_refused(tmp_path, capsys):
+def test_a_model_that_moved_is_named_and_one_that_changed_is_refused(tmp_path, capsys, refused):
     checkpoint = tiny_checkpoint(tmp_path / "model.pt")
     fill(tmp_path / "in", 3)
     said(build.main, [tmp_path / "in", "--checkpoint", checkpoint], capsys)
     (tmp_path / "model.pt").rename(tmp_path / "moved.pt")
-    error = refusal(main, ["cup", tmp_path / "in"], capsys)
+    error = refused(main, "cup", tmp_path / "in")
     assert f"no longer in {printable(checkpoint)}; give --checkpoint" in error
     out = said(main, ["cup", tmp_path / "in", "--checkpoint", tmp_path / "moved.pt"], capsys)
     assert out.endswith("3 pictures\n")
     tiny_checkpoint(tmp_path / "model.pt", seed=1)  # trained further, under the same name
-    assert "was made with the model" in refusal(main, ["cup", tmp_path / "in"], capsys)
+    assert "was made with the model" in refused(main, "cup", tmp_path / "in")
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ from miniclip.search.database import Index
 from miniclip.search.embed import open_encoder
 from miniclip.zeroshot import classifier_weights, encode_texts
 from tests import ROOT, must_refuse
-from tests.search.folders import fill, refusal, tiny_checkpoint, write_index
+from tests.search.folders import fill, tiny_checkpoint, write_index
 
 COUNT = 12
 STRANGE = "<img src=x onerror=document.title='run'>.png"  # the name of a file
@@ -451,10 +451,10 @@ def test_the_command_says_how_others_reach_the_page(folder, started, capsys):
         assert ("can search these pictures: http://<IP" in capsys.readouterr().out) == others
 
 
-def test_the_command_refuses_in_one_sentence(folder, tmp_path, capsys, monkeypatch):
+def test_the_command_refuses_in_one_sentence(folder, tmp_path, refused, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         busy = taken.getsockname()[1]
-        assert "Address already in use" in refusal(serve.main, [folder, "--port", busy], capsys)
+        assert "Address already in use" in refused(serve.main, folder, "--port", busy)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = ["--port", free.getsockname()[1]]
     for wrong, words in (
@@ -466,9 +466,9 @@ def test_the_command_refuses_in_one_sentence(folder, tmp_path, capsys, monkeypat
         ([tmp_path, "--index", folder / ".miniclip", *port], "is not the index of"),
         ([folder, "--checkpoint", "icons", *port], "was made with the model"),
     ):
-        assert words in refusal(serve.main, wrong, capsys)
+        assert words in refused(serve.main, *wrong)
     monkeypatch.setitem(sys.modules, "waitress", None)
-    assert "pip install 'miniclip[app]'" in refusal(serve.main, [folder], capsys)
+    assert "pip install 'miniclip[app]'" in refused(serve.main, folder)
 
 
 @pytest.fixture

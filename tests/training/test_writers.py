@@ -8,9 +8,10 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from wandb.proto.wandb_internal_pb2 import Record
 
+import train
 from miniclip.training import checkpoint
 from miniclip.training.logging import read_log
-from tests.runs import final, resume, run
+from tests.runs import final, on, resume, run
 
 
 @pytest.fixture(autouse=True)
@@ -93,8 +94,7 @@ def test_wandb_holds_what_the_log_holds_and_a_resumed_run_has_the_same_id(pairs_
 
 
 @pytest.mark.parametrize("package", ["tensorboard", "wandb"])
-def test_a_missing_package_is_said_before_anything_is_read(package, tmp_path, monkeypatch, capsys):
+def test_a_missing_package_is_said_before_anything_is_read(package, tmp_path, monkeypatch, refused):
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(SystemExit, match="2"):
-        run(tmp_path / "nothing.csv", tmp_path / "run", "--log", package)
-    assert f"needs: pip install 'miniclip[{package}]'" in capsys.readouterr().err
+    said = refused(train.main, *on(tmp_path / "nothing.csv", tmp_path / "run", "--log", package))
+    assert f"needs: pip install 'miniclip[{package}]'" in said

@@ -18,7 +18,7 @@ from miniclip.training import checkpoint
 from miniclip.weights import reading
 from tests import must_refuse
 from tests.data.icons import made_up
-from tests.search.folders import refusal, said
+from tests.search.folders import said
 
 FACTS = dict(command="python train.py --data icons", seed=3, steps=9, zero_shot={"top-1": 0.5})
 
@@ -86,11 +86,11 @@ def test_the_name_is_the_released_model_and_a_file_of_that_name_is_given_with_it
 
 
 def test_the_command_says_the_card_and_refuses_a_run_that_has_not_ended_or_does_not_fit_16_bits(
-    tmp_path, capsys
+    tmp_path, capsys, refused
 ):
     run, file = tmp_path / "run", tmp_path / "new/icons.pt"
     finished_run(run, results=None)
-    assert "results.json: No such file" in refusal(main, [run, file], capsys)
+    assert "results.json: No such file" in refused(main, run, file)
     finished_run(run)
     out = said(main, [run, file], capsys)
     assert FACTS["command"] in out and "icons.pt: " in out and file.is_file()
@@ -98,7 +98,7 @@ def test_the_command_says_the_card_and_refuses_a_run_that_has_not_ended_or_does_
     state = checkpoint.load(run / "checkpoint.pt")
     state["model"]["text_projection"][0, 0] = 70_000.0
     checkpoint.save(run / "checkpoint.pt", state)
-    assert "16 bits cannot hold" in refusal(main, [run, file], capsys)
+    assert "16 bits cannot hold" in refused(main, run, file)
     assert not file.exists()
 
 
