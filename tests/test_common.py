@@ -19,7 +19,6 @@ from miniclip.common import (
     number,
     pick_device,
     replacing_all,
-    write_json,
 )
 from miniclip.data import __main__ as data
 from miniclip.data.curation import curate
@@ -141,19 +140,6 @@ def test_auto_is_a_cuda_card_or_the_cpu_and_other_devices_are_tried(monkeypatch)
     assert pick_device("cpu") == torch.device("cpu")
     for name in ("cuda:99", "no device", "meta"):
         must_refuse(f"^the device {name} is not available here; try", pick_device, name)
-
-
-def test_only_old_temporary_files_are_removed(tmp_path):
-    young, old, mine = (
-        tmp_path / name
-        for name in (".miniclip-1-0123abcd.tmp", ".miniclip-1-0123abce.tmp", "old.tmp")
-    )
-    for path in (young, old, mine):
-        path.touch()
-    os.utime(old, (0, 0))
-    os.utime(mine, (0, 0))
-    write_json(tmp_path / "results.json", {})
-    assert young.exists() and mine.exists() and not old.exists()
 
 
 def test_files_that_belong_together_are_replaced_in_their_order_or_not_at_all(

@@ -59,10 +59,11 @@ def too_many_open_files(folder):
 
 @attack(code=0)
 def a_link_as_output_is_followed_and_nothing_else_is_deleted(folder):
-    strangers = [".out.json.1.tmp", ".miniclip-1-x.tmp", "a.tmp"]
+    strangers = [".out.json.1.tmp", ".miniclip-1-x.tmp", "a.tmp", ".miniclip-1-0123abce.tmp"]
     for name in ["real.json", *strangers, ".miniclip-1-0123abcd.tmp"]:
         folder.joinpath(name).write_text("before")
-    os.utime(".miniclip-1-0123abcd.tmp", (0, 0))
+    for old in [".miniclip-1-0123abcd.tmp", *strangers[:3]]:
+        os.utime(old, (0, 0))
     os.symlink("real.json", "out.json")
     with replacing("out.json") as file:
         file.write(b"after")

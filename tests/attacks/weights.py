@@ -822,6 +822,14 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
         lambda: classifier_weights(tiny(), Tokenizer([]), ["cup"], ["a cup"]),
         "must hold {} once, where the name goes: ..a cup",
     ),
+    "a_template_of_two_places": (
+        lambda: classifier_weights(None, None, ["cup"], ["{} and {}"]),
+        "must hold {} once",
+    ),
+    "one_template_for_a_list": (
+        lambda: classifier_weights(tiny(), Tokenizer([]), ["cup"], "a {}"),
+        "templates must be of type Iterable, not str",
+    ),
     "a_number_as_a_path": (lambda: miniclip.load(3), "path must be .*not int"),
     "a_size_of_two_sides": (
         lambda: miniclip.load("web", image_size=(64, 64)),

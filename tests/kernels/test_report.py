@@ -107,17 +107,6 @@ def test_tiles_are_powers_of_two_that_fit(d, arch, size, kernel):
     assert (
         unused or arch == 0 or bytes <= (227 if tile_config.uses_tma(arch, size, d) else 99) * 1024
     )
-    rows = tile_config.row_shape(d)
-    assert rows["DP"] / 2 < d <= rows["DP"] and rows["ROWS"] * rows["DP"] <= max(2048, rows["DP"])
-
-
-@given(st.integers(1, 2**22), st.sampled_from([torch.float16, torch.float32]))
-def test_a_chunk_of_the_gradient_is_the_most_rows_in_256_mib(columns, dtype):
-    rows = tile_config.default_chunk(columns, dtype)
-    assert rows % 128 == 0 and 2048 <= rows <= 8192
-    row_bytes = columns * dtype.itemsize
-    assert rows == 2048 or rows * row_bytes <= 2**28
-    assert rows == 8192 or (rows + 128) * row_bytes > 2**28
 
 
 def test_descriptors_are_for_16_bit_operands_on_hopper_and_data_centre_blackwell():

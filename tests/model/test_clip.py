@@ -203,21 +203,6 @@ def test_the_model_for_icons_is_the_one_in_the_package():
     assert own.config == released
 
 
-@pytest.mark.parametrize(
-    "name, change",
-    [
-        ("rn_mini", dict(vision_patch=16)),
-        ("rn_mini", dict(vision_layers=4)),
-        ("vit_mini", dict(vision_patch=None)),
-        ("vit_mini", dict(vision_layers=[1, 1])),
-        ("vit_mini", dict(vision_layers=(1, 1))),
-    ],
-)
-def test_a_resnet_has_no_patch_and_a_vit_no_list_of_stages(name, change):
-    with pytest.raises(ValueError, match="a ViT has a number of layers and a patch, and a ResNet"):
-        create_model(name, **change)
-
-
 def test_importing_miniclip_imports_nothing_heavy():
     code = "import miniclip, sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

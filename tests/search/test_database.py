@@ -53,11 +53,3 @@ def test_a_file_of_another_program_is_no_old_index_and_stays_alone(tmp_path):
     (tmp_path / "index.npz").write_text("mine")
     must_refuse("index.npz cannot be read as an index", database_in(tmp_path, write=True).__enter__)
     assert [path.name for path in tmp_path.iterdir()] == ["index.npz"]
-
-
-def test_an_index_inside_its_folder_moves_with_it_and_another_names_it(tmp_path):
-    for place in (tmp_path / "photos/.miniclip", tmp_path / "elsewhere"):
-        write_index(random_index(tmp_path / "photos", 2), place)
-    (tmp_path / "photos").rename(tmp_path / "moved")
-    assert Index.open(tmp_path / "moved/.miniclip").path(0) == tmp_path / "moved/0.png"
-    assert Index.open(tmp_path / "elsewhere").path(0) == tmp_path / "photos/0.png"

@@ -19,7 +19,6 @@ from tests.weights.models import our_checkpoint, tiny_release
 
 hub = pytest.importorskip("huggingface_hub")
 pytest.importorskip("huggingface_hub.hf_api")  # so that hub.hf_api and hub.constants are there
-pytest.importorskip("huggingface_hub.hf_api")  # so that hub.hf_api and hub.constants are there
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -34,7 +33,7 @@ def home(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path):
     """A folder of a tiny CLIP as Hugging Face's hub has it, and its model."""
     model = create_model("vit_mini", 520, vision_layers=1, text_layers=1)
     tokenizer = our_checkpoint(model, tmp_path / "c.pt")
