@@ -176,17 +176,6 @@ def a_lazily_opened_picture_of_several_records_that_threads_read(folder):
     assert all(image.getcolors() == [(160_000, (0, 0, 0))] for _, [image], _ in found)
 
 
-@attack(code=0)
-def a_16_bit_picture_with_a_transparent_level(folder):
-    data = encoded("I;16", (9, 9), "PNG", transparency=0)
-    assert read(data).getpixel((0, 0)) == (255, 255, 255)
-
-
-@attack(code=0)
-def a_tiff_of_a_palette_whose_pixels_are_all_transparent(folder):
-    assert read(encoded("PA", (9, 9), "TIFF")).getpixel((0, 0)) == (255, 255, 255)
-
-
 def png(depth, colour, level, pixel):
     """A PNG of one pixel. colour: 0 for grey, 2 for RGB; level: the transparent one."""
     head, data = struct.pack(">2L5B", 1, 1, depth, colour, 0, 0, 0), zlib.compress(b"\0" + pixel)
@@ -195,10 +184,22 @@ def png(depth, colour, level, pixel):
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
-@attack(code=0)
-def a_png_of_2_4_or_16_bits_whose_pixel_is_transparent(folder):
-    for how in ((2, 0, b"\0\1", b"\x40"), (4, 0, b"\0\1", b"\x10"), (16, 2, b"colour", b"colour")):
-        assert read(png(*how)).getpixel((0, 0)) == (255, 255, 255), how
+def white(data):
+    """Read a transparent picture, and find white."""
+    assert read(data).getpixel((0, 0)) == (255, 255, 255)
+
+
+TRANSPARENT = {
+    "a_16_bit_picture_with_a_transparent_level": (
+        encoded("I;16", (9, 9), "PNG", transparency=0),
+        "",
+    ),
+    "a_tiff_of_a_palette_whose_pixels_are_all_transparent": (encoded("PA", (9, 9), "TIFF"), ""),
+    "a_png_of_2_bits_whose_pixel_is_transparent": (png(2, 0, b"\0\1", b"\x40"), ""),
+    "a_png_of_4_bits_whose_pixel_is_transparent": (png(4, 0, b"\0\1", b"\x10"), ""),
+    "a_png_of_16_bits_whose_pixel_is_transparent": (png(16, 2, b"colour", b"colour"), ""),
+}
+table(TRANSPARENT, white, code=0)
 
 
 @attack(code=0)

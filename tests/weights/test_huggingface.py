@@ -324,6 +324,10 @@ PREPROCESSORS = {
     "bilinear": (dict(resample=2), "resample is 2"),
     "whole": (dict(do_center_crop=False), "do_center_crop is False"),
     "odd": (dict(image_mean="red"), "asks for pictures"),
+    **{
+        f"scale {scale}": (dict(rescale_factor=scale), "rescale_factor is")
+        for scale in (0.004, 1 / 256, 0.00383, None, "x")
+    },
 }
 
 
