@@ -1,4 +1,4 @@
-"""What tests of several rooms share: pairs to train on, and a check that a command refuses."""
+"""What tests of several rooms share: pairs to train on, a cache, and a check that a command refuses."""
 
 import signal
 
@@ -47,11 +47,25 @@ def refused(capsys):
     return sentence
 
 
+@pytest.fixture(name="cache")
+def cache_folder(tmp_path_factory, monkeypatch):
+    """A folder of its own for cached files."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("MINICLIP_CACHE", str(folder))
+    return folder
+
+
 @pytest.fixture
-def signals_and_threads_as_before():
+def set_threads():
+    """torch.set_num_threads, whose effect ends with the test."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def signals_and_threads_as_before(set_threads):
     before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
-    threads = torch.get_num_threads()
     yield
-    torch.set_num_threads(threads)
     for name, handler in before.items():
         signal.signal(name, handler)

@@ -103,14 +103,17 @@ def write_tar(path, members, form=tarfile.USTAR_FORMAT):
     return str(path)
 
 
+def noise(width, height, seed=0):
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    return Image.fromarray(pixels)
+
+
 def pictures():
     """One small picture of each kind that training data comes in."""
-    rng = np.random.default_rng(0)
-    noise = Image.fromarray(rng.integers(0, 256, (24, 32, 3), np.uint8))
     found = {}
     for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"):
         file = io.BytesIO()
-        noise.save(file, kind)
+        noise(32, 24).save(file, kind)
         found[kind.lower().replace("jpeg", "jpg")] = file.getvalue()
     return found
 

@@ -16,7 +16,6 @@ import pytest
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
-from PIL import Image
 
 from miniclip.data import BadPicture, Pairs
 from miniclip.data.loader import (
@@ -30,7 +29,7 @@ from miniclip.data.loader import (
     with_unique_names,
 )
 from tests import must_refuse
-from tests.data.tars import letters, read_epoch, same, steps, texts_of
+from tests.data.tars import letters, noise, read_epoch, same, steps, texts_of
 
 SIZE, SCALE = 8, (0.6, 1.0)
 seeds = st.integers(0, 2**32)
@@ -50,8 +49,7 @@ class Noise(Pairs):
             raise BadPicture("damaged")
         if i in self.deadly:
             os._exit(3)
-        pixels = np.random.default_rng(i).integers(0, 256, (12, 15, 3)).astype(np.uint8)
-        return Image.fromarray(pixels)
+        return noise(15, 12, i)
 
 
 # --- the order of an epoch

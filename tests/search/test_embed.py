@@ -52,10 +52,9 @@ def test_a_text_file_gives_a_row_for_each_sentence(embedded, checkpoint, tmp_pat
 
 @pytest.mark.parametrize("kind", ["csv", "txt", "shards"])
 def test_pairs_give_both_sides_and_which_caption_is_whose(
-    embedded, checkpoint, tmp_path, monkeypatch, kind
+    embedded, checkpoint, tmp_path, cache, kind
 ):
     """kind "txt": a csv by that name, which an option for a csv tells."""
-    monkeypatch.setenv("MINICLIP_CACHE", str(tmp_path / "cache"))
     fill(tmp_path, 4)
     rows = ["filepath|caption", "00001.png|cup", "gone.png|x", "00002.png|heart", "00001.png|a cup"]
     source = tmp_path / f"in.{kind}"

@@ -14,7 +14,16 @@ from miniclip.search import __main__ as search
 from miniclip.training import checkpoint
 from miniclip.weights import save_huggingface, save_openclip
 from tests import must_refuse
-from tests.runs import assert_same_weights, final, log, on, resume, run, stopped_and_resumed
+from tests.runs import (
+    assert_same_weights,
+    final,
+    lengthen,
+    log,
+    on,
+    resume,
+    run,
+    stopped_and_resumed,
+)
 
 APART = [name for name, kind in OBJECTIVES.items() if not kind.shared_space]
 FAST = "contrastive", "sigmoid", "ngrams"
@@ -176,8 +185,7 @@ def test_a_fixed_temperature_stays_and_the_rest_is_trained(more, pairs_csv, tmp_
     assert state["model"]["logit_scale"].exp().item() == pytest.approx(5, rel=1e-6)
     assert [line["scale"] for line in log(tmp_path / "run")] == pytest.approx([5, 5], rel=1e-6)
     assert all(entry["step"] == 2 for entry in state["optimizer"]["state"].values())
-    state["options"]["steps"] = 3
-    checkpoint.save(tmp_path / "run/checkpoint.pt", state)
+    lengthen(tmp_path / "run", 3)
     assert resume(tmp_path / "run") == 0
     after = final(tmp_path / "run")
     assert torch.equal(after["model"]["logit_scale"], state["model"]["logit_scale"])

@@ -9,9 +9,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from wandb.proto.wandb_internal_pb2 import Record
 
 import train
-from miniclip.training import checkpoint
 from miniclip.training.logging import read_log
-from tests.runs import final, on, resume, run
+from tests.runs import lengthen, on, resume, run
 
 
 @pytest.fixture(autouse=True)
@@ -58,13 +57,6 @@ def in_wandb(folder):
         for name in items.keys() - {"_step", "_runtime", "_timestamp"}:
             found.setdefault(name, {})[items["_step"]] = items[name]
     return found, ids
-
-
-def lengthen(out, steps):
-    """Let a run that is over go on to more steps."""
-    state = final(out)
-    state["options"]["steps"] = steps
-    checkpoint.save(out / "checkpoint.pt", state)
 
 
 def test_tensorboard_holds_what_the_log_holds_and_a_resumed_run_goes_on(pairs_csv, tmp_path):

@@ -11,7 +11,7 @@ from miniclip.model.clip import create_model
 from miniclip.weights import __main__ as export
 from tests import must_refuse
 from tests.model.numbers import batch
-from tests.weights.models import our_checkpoint, tiny_release
+from tests.weights.models import our_checkpoint, same_weights, tiny_release
 
 
 @pytest.mark.slow
@@ -56,8 +56,7 @@ def test_a_checkpoint_becomes_a_folder_of_hugging_face(tmp_path, refused):
     our_checkpoint(model, tmp_path / "c.pt")
     arguments = ["weights", "export", str(tmp_path / "c.pt"), str(tmp_path / "hf")]
     assert main([*arguments, "--format", "huggingface"]) == 0
-    again = miniclip.load(tmp_path / "hf")[0].state_dict()
-    assert all(torch.equal(x, again[name]) for name, x in model.state_dict().items())
+    assert same_weights(model, miniclip.load(tmp_path / "hf")[0])
     assert "--half only applies" in refused(main, *arguments, "--format", "huggingface", "--half")
 
 
@@ -66,8 +65,7 @@ def test_a_released_model_becomes_a_file_of_open_clip(tmp_path, monkeypatch):
     miniclip.weights.save_openclip(model, tmp_path / "a.pt", any_tokenizer=True)
     target = str(tmp_path / "b.safetensors")
     assert main(["weights", "export", str(tmp_path / "a.pt"), target, "--format", "open_clip"]) == 0
-    again = miniclip.load(target)[0].state_dict()
-    assert all(torch.equal(x, again[name]) for name, x in model.state_dict().items())
+    assert same_weights(model, miniclip.load(target)[0])
 
 
 def test_a_refused_export_leaves_the_model_as_it_is(tmp_path):

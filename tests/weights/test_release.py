@@ -104,11 +104,10 @@ def test_the_command_says_the_card_and_refuses_a_run_that_has_not_ended_or_does_
 
 
 @pytest.fixture
-def icons(tmp_path, monkeypatch):
+def icons(tmp_path, cache, monkeypatch):
     """Five icons, of a training set and of Tabler; an empty cache; an empty working folder."""
     owned = [[(set_, f"thing {k}", "")] for k, set_ in enumerate(["carbon"] * 3 + ["tabler"] * 2)]
     monkeypatch.setattr(icons_module, "pictures", lambda folder=None: made_up(owned))
-    monkeypatch.setenv("MINICLIP_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
 
 

@@ -57,9 +57,8 @@ def package(folder, sets, version=iconify.VERSION):
 
 
 @pytest.fixture
-def small_package(tmp_path, monkeypatch):
+def small_package(tmp_path, cache):
     """A folder with the package of four small sets, and an empty cache."""
-    monkeypatch.setenv("MINICLIP_CACHE", str(tmp_path / "cache"))
     package(
         tmp_path,
         [
@@ -153,8 +152,7 @@ def test_sets_are_left_out_for_a_reason(how, reason):
 # --- the package
 
 
-def test_the_package_is_asked_for_where_it_is_not(tmp_path, monkeypatch):
-    monkeypatch.setenv("MINICLIP_CACHE", str(tmp_path / "cache"))
+def test_the_package_is_asked_for_where_it_is_not(tmp_path, cache, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "bin/python"))
     must_refuse("does not hold iconify-json", iconify.archive, tmp_path)
@@ -282,10 +280,9 @@ def test_words_of_held_out_combinations_are_known_from_other_names(monkeypatch):
 
 
 @pytest.fixture
-def as_icons(monkeypatch, tmp_path):
+def as_icons(monkeypatch, cache):
     """Small pairs in the place of all icons, and a cache of its own."""
     pairs = small_pairs()
-    monkeypatch.setenv("MINICLIP_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(icons, "pictures", lambda folder=None: (pairs.owned, pairs.inks))
     monkeypatch.setattr(icons, "versions", lambda: {"icons": "1"})
     return pairs
