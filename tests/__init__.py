@@ -1,5 +1,7 @@
-"""What tests of all rooms share: where the project lies, and a check that a call is refused."""
+"""What tests of all rooms share: where the project lies, a check that a call is refused, Python itself."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,3 +20,11 @@ def must_refuse(words, call, *arguments, **options):
         call(*arguments, **options)
     assert "\n" not in str(caught.value), caught.value
     return str(caught.value)
+
+
+def python(*arguments, program=sys.executable, cwd=ROOT, **how):
+    """What Python prints with these arguments, in a process of its own that must end with code 0."""
+    command = [str(word) for word in (program, *arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, **how)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

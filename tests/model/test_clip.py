@@ -1,8 +1,6 @@
 """The models are those of the paper: their sizes, and open_clip's features and training curve."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -14,6 +12,7 @@ from miniclip.model.clip import CLIP, MODELS, OPENCLIP, create_model
 from miniclip.training import checkpoint
 from miniclip.training.recipe import parameter_groups
 from miniclip.weights import reading
+from tests import python
 from tests.model.numbers import as_if_trained, assert_same_gradients, batch, gradients
 from tests.rounding import rounding, tower_error
 
@@ -205,6 +204,6 @@ def test_the_model_for_icons_is_the_one_in_the_package():
 
 def test_importing_miniclip_imports_nothing_heavy():
     code = "import miniclip, sys; assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    python("-c", code)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         miniclip.nothing

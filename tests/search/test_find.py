@@ -2,8 +2,6 @@
 
 import os
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -18,7 +16,7 @@ from miniclip.search import build, find
 from miniclip.search.database import Index
 from miniclip.search.embed import open_encoder
 from miniclip.search.find import main, nearest
-from tests import ROOT, must_refuse
+from tests import must_refuse, python
 from tests.search.folders import fill, fresh, said, tiny_checkpoint
 
 
@@ -128,10 +126,9 @@ def test_a_model_that_moved_is_named_and_one_that_changed_is_refused(tmp_path, c
 def test_a_locale_of_ascii_finds_the_pictures_of_an_index(tmp_path, checkpoint, encoder):
     Image.new("RGB", (9, 9)).save(tmp_path / "ü.png")
     build.build(tmp_path, tmp_path / ".miniclip", encoder)
-    command = [sys.executable, "-m", "miniclip.search", "find", "cup", tmp_path]
     ascii = dict(LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
-    said = subprocess.run(command, cwd=ROOT, env=os.environ | ascii, capture_output=True, text=True)
-    assert said.stdout.endswith("1 pictures\n"), said
+    said = python("-m", "miniclip.search", "find", "cup", tmp_path, env=os.environ | ascii)
+    assert said.endswith("1 pictures\n"), said
 
 
 def test_a_query_is_of_32_bits_and_read_only_features_are_searched_silently(encoder, recwarn):
