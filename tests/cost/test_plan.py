@@ -195,9 +195,12 @@ def test_options_of_the_run_change_its_plan(pairs_csv, measured):
     assert plain["model"] == "rn_mini"
     for free in (["--lr", 1], ["--seed", 3], ["--unique-names"], ["--temperature", 0.1]):
         assert run_of(*base, "--epochs", 2, *free) == plain, free
-    assert run_of(*base, "--epochs", 4)["pairs_in_all"] == 2 * plain["pairs_in_all"]
-    assert run_of(*base, "--steps", 7)["pairs_in_all"] == 56
-    assert run_of(*base, "--pairs", 16, "--epochs", 2)["pairs_in_all"] == 32
+    for more, pairs in (
+        (["--epochs", 4], 2 * plain["pairs_in_all"]),
+        (["--steps", 7], 56),
+        (["--pairs", 16, "--epochs", 2], 32),
+    ):
+        assert run_of(*base, *more)["pairs_in_all"] == pairs
     paper = ["--model", "vit_l14", "--batch-size", 32_768, "--data-pairs", 400_000_000]
     found = run_of(*paper, "--world-size", 256, "--gpu", "v100", "--grad-checkpointing")
     assert found["pairs_in_all"] == pytest.approx(12.8e9, rel=1e-3)

@@ -18,18 +18,9 @@ from miniclip.data.curation.curate import curate, write_list
 from miniclip.data.dataset import Pairs, keep_pairs
 from miniclip.data.icons.icons import Icons
 from miniclip.data.shards.pack import pack
-from tests import must_refuse
+from tests import ROOT, must_refuse
 from tests.data.icons import made_up
 from tests.data.tars import save, write_csv
-
-DOCS = pathlib.Path(__file__).parents[2] / "docs"
-
-
-def described(document, said):
-    """The summary without its first line, which names versions, is in a page of docs/."""
-    text = (DOCS / document).read_text(encoding="utf-8")
-    return said.partition("\n")[2] in text
-
 
 # --- the summary
 
@@ -50,7 +41,8 @@ def test_the_summary_names_what_is_damaged_and_what_is_twice(tmp_path, capsys):
 def test_the_summary_of_the_embedded_pairs_is_what_the_documentation_shows(capsys):
     assert main([]) == 0
     said = capsys.readouterr().out
-    assert described("data.md", said), said
+    # but for its first line, which names versions
+    assert said.partition("\n")[2] in (ROOT / "docs/data.md").read_text(encoding="utf-8"), said
 
 
 # --- curation

@@ -82,8 +82,14 @@ def test_a_hash_is_the_first_8_bytes_of_sha_256_and_every_tenth_is_held_out():
 # --- what is printed
 
 
-def test_a_long_text_keeps_its_beginning_and_its_end():
-    assert printable("a" * 80) == "a" * 80
-    assert printable("a" * 40 + "b" * 41) == "a" * 38 + " ... " + "b" * 37
-    assert printable("0123456789" * 3, 20) == "01234567 ... 3456789"
-    assert printable("a\nb\x1b[2J\udc80é") == r"a\nb\x1b[2J\udc80é"
+@pytest.mark.parametrize(
+    "text, size, printed",
+    [
+        ("a" * 80, 80, "a" * 80),
+        ("a" * 40 + "b" * 41, 80, "a" * 38 + " ... " + "b" * 37),
+        ("0123456789" * 3, 20, "01234567 ... 3456789"),
+        ("a\nb\x1b[2J\udc80é", 80, r"a\nb\x1b[2J\udc80é"),
+    ],
+)
+def test_a_long_text_keeps_its_beginning_and_its_end(text, size, printed):
+    assert printable(text, size) == printed

@@ -95,12 +95,13 @@ def test_what_is_wrong_with_one_row_costs_that_row(folder):
     text += "b.jpg, \n,lonely\nb.jpg\na\0b.png,nul\n" + "x" * 5000 + ".png,long\nb.jpg,blue\n"
     pairs = open_pairs(write_csv(folder, HEADER + text))
     assert said(pairs) == {"a.png": ("red",), "b.jpg": ("blue",)} and len(pairs.skipped) == 9
-    reasons = dict(pairs.skipped)
-    assert [*reasons.values()].count("an empty caption") == 2
-    assert reasons["line 3, none.png"] == "no such file or directory"
-    assert reasons["line 4, empty.png"] == "an empty file"
-    assert reasons["line 5, words.png"] == "not a picture that can be read"
-    assert reasons["line 6, folder.png"] == "not a file"
+    assert [why for _, why in pairs.skipped].count("an empty caption") == 2
+    assert {*pairs.skipped} > {
+        ("line 3, none.png", "no such file or directory"),
+        ("line 4, empty.png", "an empty file"),
+        ("line 5, words.png", "not a picture that can be read"),
+        ("line 6, folder.png", "not a file"),
+    }
 
 
 # --- a folder

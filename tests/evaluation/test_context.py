@@ -65,6 +65,7 @@ def test_all_of_other_pairs_are_asked_for_without_the_options_of_the_run(run, tm
 def test_weights_of_elsewhere_are_tested_on_the_embedded_pairs(run):
     pairs, trained_on = open_data(run | {"format": "other"})
     assert pairs.rows and not trained_on and pairs.splits["train"]
+    assert open_data({"format": FORMAT, "options": {"data": None}}, "emoji")[1], "by their word"
 
 
 def named(names="abc", pictures=None):
@@ -90,12 +91,14 @@ def test_templates_suit_the_pictures_unless_they_are_given(imagenet, tmp_path):
     pairs, icons, own = Plane([]), Plane([]), tmp_path / "own.txt"
     icons.homes = [{"tabler"}]
     assert read_templates("imagenet") == ["an {}"]
-    assert templates_for(pairs, named(pictures=pairs)) == EMOJI_TEMPLATES
-    assert (
-        templates_for(pairs, named(pictures=icons)) == PLAIN_TEMPLATES == templates_for(pairs, None)
-    )
-    assert templates_for(icons, None) == list(TEMPLATES)
-    assert templates_for(icons, named(pictures=pairs)) == PLAIN_TEMPLATES
+    for source, home, want in (
+        (pairs, named(pictures=pairs), EMOJI_TEMPLATES),
+        (pairs, named(pictures=icons), PLAIN_TEMPLATES),
+        (pairs, None, PLAIN_TEMPLATES),
+        (icons, None, [*TEMPLATES]),
+        (icons, named(pictures=pairs), PLAIN_TEMPLATES),
+    ):
+        assert templates_for(source, home) == want
     benchmark = named(pictures=pairs)
     benchmark.templates = ["a {c}."]
     assert templates_for(icons, benchmark) == ["a {}."]

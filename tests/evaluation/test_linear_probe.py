@@ -139,5 +139,6 @@ def test_shots_worth_lies_between_the_shots_that_bracket_zero_shot(curve, zero_s
     assert shots_worth(curve, zero_shot) == pytest.approx(shots)
 
 
-def test_one_class_only_is_refused():
+def test_one_class_only_is_refused_and_one_picture_of_each_is_enough():
     must_refuse("two classes", fit, np.zeros((3, 2)), [1, 1, 1], 1.0)
+    assert full_probe(np.eye(2), np.arange(2))[0].predict(np.eye(2)).tolist() == [0, 1]

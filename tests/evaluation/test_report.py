@@ -26,6 +26,11 @@ def test_a_table_is_aligned_in_the_terminal_and_markdown_in_the_file(tmp_path, c
     must_refuse("report.md was not written by this command", Report, tmp_path / "new", "again")
 
 
+def test_a_title_that_is_not_utf_8_is_written(tmp_path):
+    Report(tmp_path, "on p\udcfd.csv").write()
+    assert b"on p\\udcfd.csv" in (tmp_path / "report.md").read_bytes()
+
+
 # zero-shot
 
 
