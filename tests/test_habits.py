@@ -2,7 +2,6 @@
 
 import copy
 import io
-import json
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -11,7 +10,6 @@ import torch
 from PIL import Image
 
 import miniclip
-import train
 from miniclip.zeroshot import classifier_weights
 from tests import ROOT, python
 from tests.weights.models import our_checkpoint
@@ -121,30 +119,3 @@ def test_a_linear_probe_trains_on_a_frozen_tower(icons):
     loss = head(model.encode_image(torch.rand(4, 3, 32, 32))).logsumexp(1).sum()
     loss.backward()
     assert head.weight.grad.any() and all(p.grad is None for p in model.parameters())
-
-
-def rows_of(labelled):
-    return [(str(path), path.parent.name) for path in sorted(labelled.glob("*/*.png"))]
-
-
-def table(labelled):
-    pandas = pytest.importorskip("pandas")
-    frame = pandas.DataFrame(rows_of(labelled), columns=["filepath", "title"])
-    frame.to_csv(labelled / "pairs.csv", index=False)
-    return str(labelled / "pairs.csv")
-
-
-def lines(labelled):
-    text = "".join(json.dumps({"image": i, "text": t}) + "\n" for i, t in rows_of(labelled))
-    (labelled / "pairs.jsonl").write_text(text)
-    return str(labelled / "pairs.jsonl")
-
-
-def test_a_csv_trains_with_held_out_numbers_and_goes_on(labelled, tmp_path):
-    options = ["--data", table(labelled), "--out", str(tmp_path / "run"), "--batch-size", "2"]
-    options += ["--vocab-size", "515", "--val-data", lines(labelled), "--eval-every", "1"]
-    assert train.main([*options, "--steps", "2"]) == 0
-    log = (tmp_path / "run/log.jsonl").read_text().splitlines()
-    assert any("heldout_loss" in json.loads(line) for line in log)
-    assert train.main(["--resume", "--out", str(tmp_path / "run"), "--data", options[1]]) == 0
-    assert (tmp_path / "run/best.pt").exists()
