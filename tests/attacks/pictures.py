@@ -16,7 +16,7 @@ from miniclip.data.image_io import check, read
 from miniclip.data.threads import in_threads, read_all
 from miniclip.data.transforms import Preprocess
 from tests.attacks import attack, table
-from tests.data.tars import heic
+from tests.data.tars import heic, png, png_chunk
 
 SOS = b"\xff\xda"
 WEBP = bytes.fromhex(
@@ -176,12 +176,10 @@ def a_lazily_opened_picture_of_several_records_that_threads_read(folder):
     assert all(image.getcolors() == [(160_000, (0, 0, 0))] for _, [image], _ in found)
 
 
-def png(depth, colour, level, pixel):
-    """A PNG of one pixel. colour: 0 for grey, 2 for RGB; level: the transparent one."""
-    head, data = struct.pack(">2L5B", 1, 1, depth, colour, 0, 0, 0), zlib.compress(b"\0" + pixel)
-    named = (b"IHDR" + head, b"tRNS" + level, b"IDAT" + data, b"IEND")
-    chunks = (struct.pack(">L", len(c) - 4) + c + struct.pack(">L", zlib.crc32(c)) for c in named)
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+def clear(depth, colour, level, pixel):
+    """A PNG of one pixel. level: the transparent one."""
+    data = png_chunk(b"tRNS", level), png_chunk(b"IDAT", zlib.compress(b"\0" + pixel))
+    return png(1, 1, *data, png_chunk(b"IEND", b""), bits=depth, colour=colour)
 
 
 def white(data):
@@ -195,9 +193,9 @@ TRANSPARENT = {
         "",
     ),
     "a_tiff_of_a_palette_whose_pixels_are_all_transparent": (encoded("PA", (9, 9), "TIFF"), ""),
-    "a_png_of_2_bits_whose_pixel_is_transparent": (png(2, 0, b"\0\1", b"\x40"), ""),
-    "a_png_of_4_bits_whose_pixel_is_transparent": (png(4, 0, b"\0\1", b"\x10"), ""),
-    "a_png_of_16_bits_whose_pixel_is_transparent": (png(16, 2, b"colour", b"colour"), ""),
+    "a_png_of_2_bits_whose_pixel_is_transparent": (clear(2, 0, b"\0\1", b"\x40"), ""),
+    "a_png_of_4_bits_whose_pixel_is_transparent": (clear(4, 0, b"\0\1", b"\x10"), ""),
+    "a_png_of_16_bits_whose_pixel_is_transparent": (clear(16, 2, b"colour", b"colour"), ""),
 }
 table(TRANSPARENT, white, code=0)
 

@@ -5,8 +5,6 @@ import itertools
 import json
 import re
 import sys
-import tarfile
-from io import BytesIO
 
 import numpy as np
 import pytest
@@ -21,6 +19,7 @@ from miniclip.data.icons.families import DEVELOPMENT, LINEAGES, SAME, SEALED
 from miniclip.training import checkpoint
 from tests import ROOT, must_refuse
 from tests.data.icons import made_up, small_pairs
+from tests.data.tars import write_tar
 from tests.runs import final, run
 
 SQUARE = '<path d="M2 2h12v9H2z"/>'
@@ -45,15 +44,10 @@ def captions(found):
 
 def package(folder, sets, version=iconify.VERSION):
     """The package's file, with these sets in it."""
-    path, files = folder / iconify.FILE, {f"json/{found['prefix']}": found for found in sets}
-    with tarfile.open(path, "w:gz") as tar:
-        files["package"] = dict(name=iconify.PACKAGE, version=version)
-        for name, found in files.items():
-            text = json.dumps(found).encode()
-            member = tarfile.TarInfo(f"package/{name}.json")
-            member.size = len(text)
-            tar.addfile(member, BytesIO(text))
-    return path
+    files = {f"json/{found['prefix']}": found for found in sets}
+    files["package"] = dict(name=iconify.PACKAGE, version=version)
+    members = [(f"package/{name}.json", json.dumps(x).encode()) for name, x in files.items()]
+    return write_tar(folder / iconify.FILE, members, mode="w:gz")
 
 
 @pytest.fixture
@@ -81,10 +75,9 @@ def small_package(tmp_path, cache):
 )
 def test_declared_prefixes_and_suffixes_are_the_style_and_the_rest_is_the_name(words, end, begin):
     found = a_set(suffixes={end: "", "": ""}, prefixes={begin: ""})
-    name, style, size = iconify.split_name("-".join([begin, *words, end]), found)
-    assert name == " ".join(words)
-    assert style == f"{begin} {end.removeprefix('24-')}"
-    assert size == (24 if end.startswith("24") else 0)
+    style, size = f"{begin} {end.removeprefix('24-')}", 24 if end.startswith("24") else 0
+    spelled = "-".join([begin, *words, end])
+    assert iconify.split_name(spelled, found) == (" ".join(words), style, size)
 
 
 @pytest.mark.parametrize(
@@ -242,12 +235,11 @@ def test_the_icons_in_the_package_are_drawn_by_teams_of_development_and_may_be_p
 
 
 def test_only_one_file_may_open_the_seal():
-    calls = re.compile("under_seal")
     files = [
         *ROOT.glob("*.py"),
         *(p for r in ("miniclip", "lessons", "kernels") for p in (ROOT / r).rglob("*.py")),
     ]
-    found = {str(p.relative_to(ROOT)) for p in files if calls.search(p.read_text("utf-8"))}
+    found = {str(p.relative_to(ROOT)) for p in files if "under_seal" in p.read_text("utf-8")}
     assert found <= {"miniclip/data/icons/icons.py", "lessons/studies/sealed.py"}
 
 
