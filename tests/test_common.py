@@ -23,7 +23,7 @@ from miniclip.common import (
 from miniclip.data import __main__ as data
 from miniclip.data.curation import curate
 from miniclip.data.shards import pack
-from tests import must_refuse
+from tests.shared import must_refuse
 
 # (the command, its arguments, a function that it calls first)
 COMMANDS = {

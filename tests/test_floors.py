@@ -3,7 +3,7 @@
 import ast
 import graphlib
 
-from tests import ROOT
+from tests.shared import ROOT
 
 # Lowest first; what stands on one line may not import the others of it. The longest name that fits
 # a module counts.

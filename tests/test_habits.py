@@ -11,7 +11,7 @@ from PIL import Image
 
 import miniclip
 from miniclip.zeroshot import classifier_weights
-from tests import ROOT, python
+from tests.shared import ROOT, python
 from tests.weights.models import our_checkpoint
 
 pytestmark = pytest.mark.slow

@@ -17,7 +17,7 @@ import re
 
 import pytest
 
-from tests import ROOT
+from tests.shared import ROOT
 
 LESSONS = sorted((ROOT / "lessons").glob("[0-9]*.md"))
 FENCE = re.compile(r"^```.*?^```$", re.M | re.S)

@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-from tests import ROOT, python
+from tests.shared import ROOT, python
 
 FROM_ELSEWHERE = """
 import pathlib, sys
@@ -74,11 +74,8 @@ def test_an_installed_wheel_works_outside_the_checkout(tmp_path):
     alone = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     there = dict(program=program, cwd=elsewhere, env=alone)
     python("-c", FROM_ELSEWHERE, **there)
-    said = python("-m", "miniclip.benchmarks", "-h", **there)
-    assert "towers" in said
+    assert "towers" in python("-m", "miniclip.benchmarks", "-h", **there)
     python("-c", PICTURES, **there)
     search = ["-m", "miniclip.search"]
-    said = python(*search, "index", "in", "--checkpoint", "icons", **there)
-    assert "3 pictures in" in said
-    said = python(*search, "find", "trash can", "in", **there)
-    assert said.endswith("3 pictures\n")
+    assert "3 pictures in" in python(*search, "index", "in", "--checkpoint", "icons", **there)
+    assert python(*search, "find", "trash can", "in", **there).endswith("3 pictures\n")

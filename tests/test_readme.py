@@ -4,7 +4,7 @@ import contextlib
 import io
 import re
 
-from tests import ROOT
+from tests.shared import ROOT
 
 
 def test_the_block_runs_and_is_right(monkeypatch):

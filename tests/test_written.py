@@ -18,7 +18,7 @@ import miniclip
 import train
 from miniclip.search.__main__ import main as search
 from miniclip.training import checkpoint
-from tests import WRITTEN
+from tests.shared import WRITTEN
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from miniclip.__main__ import main as miniclip_main
 from miniclip.common import check_output, command, replacing
 from miniclip.training import checkpoint
 from miniclip.weights import save_huggingface
-from tests import WRITTEN
 from tests.attacks import attack, table
 from tests.attacks.training import CHECKPOINT, evaluate, played, released
+from tests.shared import WRITTEN
 
 
 @attack(code=130, says="^tool: stopped by Ctrl-C$")

@@ -10,8 +10,8 @@ from queue import SimpleQueue
 
 import pytest
 
-from tests import ROOT
 from tests.attacks import rows
+from tests.shared import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, and reads /proc")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import ROOT, WRITTEN
+from tests.shared import ROOT, WRITTEN
 
 PATIENCE_S = 120  # for a busy machine
 TRAIN = f"{ROOT / 'train.py'} --data pairs.csv --model vit_mini --batch-size 8 --threads 1"

@@ -15,8 +15,8 @@ from unittest import mock
 import pytest
 
 from miniclip.training import monitor
-from tests import WRITTEN
 from tests.attacks import Row, runner
+from tests.shared import WRITTEN
 
 NASTY = ["", " ", "0", "-1", "1", "2", "0.5", "1e308", "1e-320", "9" * 400, "nan", "inf", "-inf"]
 NASTY += ["../x", "\0", "a\nb", "\x1b[31m", "$x^", "🦄", "{}", "{", "{0..99999999}.tar", "~", "cpu"]

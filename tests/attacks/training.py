@@ -29,8 +29,9 @@ from miniclip.training.config import Config
 from miniclip.training.freeze import freeze
 from miniclip.training.monitor import Monitor
 from miniclip.weights import save_huggingface
-from tests import WRITTEN, runs
+from tests import runs
 from tests.attacks import attack, session, table
+from tests.shared import WRITTEN
 
 REPORT = train.report
 CHECKPOINT = "run/checkpoint.pt"

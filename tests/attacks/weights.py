@@ -34,8 +34,8 @@ from miniclip.weights import reading, save_huggingface, save_openclip
 from miniclip.weights.__main__ import save_onnx
 from miniclip.weights.average import interpolate, save_average
 from miniclip.zeroshot import classifier_weights, classify, encode_images, encode_texts
-from tests import WRITTEN, must_refuse
 from tests.attacks import attack, table
+from tests.shared import WRITTEN, must_refuse
 from tests.weights.models import openclip_config, our_checkpoint, tiny_release
 from tests.weights.test_convert import openai_file
 

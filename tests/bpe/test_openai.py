@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from miniclip.benchmarks.tokenizing import captions
 from miniclip.bpe.tokenizer import MERGES_FILE, Tokenizer, byte_alphabet
-from tests import must_refuse
 from tests.bpe.test_tokenizer import in_python
+from tests.shared import must_refuse
 
 LANGUAGES = """
 a dog and a cat in front of the old house | un chien et un chat devant l’école, déjà vus à Noël

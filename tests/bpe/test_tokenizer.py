@@ -15,7 +15,7 @@ from miniclip.bpe import tokenizer
 from miniclip.bpe.cleaning import clean, split_words
 from miniclip.bpe.merges import segment
 from miniclip.bpe.tokenizer import Tokenizer
-from tests import must_refuse
+from tests.shared import must_refuse
 
 CAPTIONS = [
     "a photo of a red heart",

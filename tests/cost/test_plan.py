@@ -26,9 +26,9 @@ from miniclip.cost.plan import (
 from miniclip.loss import clip_loss
 from miniclip.objectives import PLAIN, create
 from miniclip.training.config import Config
-from tests import must_refuse
 from tests.losses import Watch
 from tests.runs import final, run
+from tests.shared import must_refuse
 
 SMALL = ["rn_mini", "vit_mini"]
 

@@ -18,9 +18,9 @@ from miniclip.data.curation.curate import curate, write_list
 from miniclip.data.dataset import Pairs, keep_pairs
 from miniclip.data.icons.icons import Icons
 from miniclip.data.shards.pack import pack
-from tests import ROOT, must_refuse
 from tests.data.icons import made_up
 from tests.data.tars import save, write_csv
+from tests.shared import ROOT, must_refuse
 
 # --- the summary
 

@@ -15,7 +15,7 @@ from miniclip.data.dataset import (
     some_pairs,
     text_hash,
 )
-from tests import must_refuse
+from tests.shared import must_refuse
 
 
 def pairs_of(count):

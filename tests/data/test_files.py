@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from miniclip.data import files, image_io, open_pairs
-from tests import must_refuse
 from tests.data.tars import heic, save, write_csv
+from tests.shared import must_refuse
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0\ufeff"), min_size=1, max_size=20)
 ROWS = [("a.png", 'red, "very" red'), ("b.jpg", "a blue; flat | one"), ("sub/c.webp", "grün")]

@@ -12,8 +12,8 @@ from miniclip.data.dataset import Pairs, report_skipped
 from miniclip.data.image_io import MOST_PICTURE_BYTES
 from miniclip.data.labelled import of_pairs, open_labelled
 from miniclip.data.shards.tar_index import MOST_TEXT_BYTES
-from tests import must_refuse
 from tests.data import tars
+from tests.shared import must_refuse
 
 
 def picture(k=0):

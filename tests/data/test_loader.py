@@ -28,8 +28,8 @@ from miniclip.data.loader import (
     planned_parts,
     with_unique_names,
 )
-from tests import must_refuse
 from tests.data.tars import letters, noise, read_epoch, same, steps, texts_of
+from tests.shared import must_refuse
 
 SIZE, SCALE = 8, (0.6, 1.0)
 seeds = st.integers(0, 2**32)

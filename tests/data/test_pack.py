@@ -15,8 +15,8 @@ from miniclip.data import image_io, open_pairs
 from miniclip.data.__main__ import main
 from miniclip.data.shards.pack import pack
 from miniclip.data.transforms import training_crop
-from tests import must_refuse
 from tests.data.tars import Coloured
+from tests.shared import must_refuse
 
 pytestmark = pytest.mark.usefixtures("cache")
 

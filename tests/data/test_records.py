@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from miniclip.data import open_pairs
-from tests import must_refuse
+from tests.shared import must_refuse
 
 
 @pytest.fixture

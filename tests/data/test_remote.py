@@ -8,8 +8,8 @@ import pytest
 
 from miniclip.data import open_pairs
 from miniclip.data.shards.pack import pack
-from tests import must_refuse
 from tests.data.tars import Coloured
+from tests.shared import must_refuse
 
 try:
     import s3fs

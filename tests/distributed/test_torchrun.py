@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from miniclip.training.freeze import tower_of
-from tests import ROOT
 from tests.runs import assert_same_weights, final, on
+from tests.shared import ROOT
 
 
 def start(ranks, pairs_csv, out, *more, restarts=0, program=None):

@@ -14,7 +14,7 @@ from miniclip.evaluation.confidence import (
     share,
     wilson,
 )
-from tests import must_refuse
+from tests.shared import must_refuse
 
 counts = st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 

@@ -18,8 +18,8 @@ from miniclip.evaluation.context import (
 )
 from miniclip.evaluation.families import TEMPLATES
 from miniclip.training.checkpoint import FORMAT
-from tests import must_refuse
 from tests.evaluation.fakes import Features, Plane, context_of, labelled
+from tests.shared import must_refuse
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from scipy import stats
 
 from miniclip.evaluation import data_overlap
 from miniclip.evaluation.data_overlap import all_minus_clean
-from tests import must_refuse
 from tests.evaluation.fakes import Features, Plane, context_of, gallery, labelled
+from tests.shared import must_refuse
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))

@@ -16,7 +16,7 @@ from miniclip.evaluation.linear_probe import (
     shots_worth,
     validation_split,
 )
-from tests import must_refuse
+from tests.shared import must_refuse
 
 labels = st.lists(st.integers(0, 3), min_size=8, max_size=60).map(np.array)
 

@@ -6,8 +6,8 @@ from miniclip.evaluation import ensembles, linear_probe, robustness
 from miniclip.evaluation.confidence import share
 from miniclip.evaluation.ensembles import GENERIC
 from miniclip.evaluation.report.writer import Report
-from tests import must_refuse
 from tests.evaluation.fakes import Features, context_of, directed, labelled
+from tests.shared import must_refuse
 
 
 def test_a_table_is_aligned_in_the_terminal_and_markdown_in_the_file(tmp_path, capsys):

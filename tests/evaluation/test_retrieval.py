@@ -18,8 +18,8 @@ from miniclip.evaluation.retrieval import (
     recalls,
     rows,
 )
-from tests import must_refuse
 from tests.evaluation.fakes import Features, Plane, context_of, gallery
+from tests.shared import must_refuse
 
 
 def unit(rows, width, seed):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from kernels.bench import __main__ as bench
-from tests import python
+from tests.shared import python
 
 
 @pytest.mark.slow

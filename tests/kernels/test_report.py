@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests import python
+from tests.shared import python
 
 pytest.importorskip("triton")
 from kernels.fused import tile_config  # noqa: E402

@@ -12,9 +12,9 @@ from miniclip.model.clip import CLIP, MODELS, OPENCLIP, create_model
 from miniclip.training import checkpoint
 from miniclip.training.recipe import parameter_groups
 from miniclip.weights import reading
-from tests import python
 from tests.model.numbers import as_if_trained, assert_same_gradients, batch, gradients
 from tests.rounding import rounding, tower_error
+from tests.shared import python
 
 pytestmark = pytest.mark.numerics
 

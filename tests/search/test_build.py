@@ -20,8 +20,8 @@ from miniclip.search import embed
 from miniclip.search.build import build, main
 from miniclip.search.database import Index, database_in
 from miniclip.search.embed import open_encoder, scan
-from tests import ROOT, must_refuse
 from tests.search.folders import agrees_with, fill, said, tiny_checkpoint
+from tests.shared import ROOT, must_refuse
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import numpy as np
 
 from miniclip.search import database
 from miniclip.search.database import Index, database_in
-from tests import WRITTEN, must_refuse
 from tests.search.folders import random_index, write_index
+from tests.shared import WRITTEN, must_refuse
 
 
 def test_an_index_is_read_as_it_was_written(tmp_path, monkeypatch):

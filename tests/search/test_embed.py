@@ -8,8 +8,8 @@ import pytest
 from miniclip.data import open_pairs
 from miniclip.data.shards.pack import pack
 from miniclip.search.embed import main, open_encoder
-from tests import must_refuse
 from tests.search.folders import fill, fresh, said
+from tests.shared import must_refuse
 
 
 @pytest.fixture

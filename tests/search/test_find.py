@@ -16,8 +16,8 @@ from miniclip.search import build, find
 from miniclip.search.database import Index
 from miniclip.search.embed import open_encoder
 from miniclip.search.find import main, nearest
-from tests import must_refuse, python
 from tests.search.folders import fill, fresh, said, tiny_checkpoint
+from tests.shared import must_refuse, python
 
 
 @pytest.fixture(scope="module")

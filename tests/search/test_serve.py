@@ -23,8 +23,8 @@ from miniclip.search import build, serve
 from miniclip.search.database import Index
 from miniclip.search.embed import open_encoder
 from miniclip.zeroshot import classifier_weights, encode_texts
-from tests import ROOT, must_refuse
 from tests.search.folders import fill, tiny_checkpoint, write_index
+from tests.shared import ROOT, must_refuse
 
 COUNT = 12
 STRANGE = "<img src=x onerror=document.title='run'>.png"  # the name of a file

@@ -13,7 +13,7 @@ import race
 import sealed
 import words
 
-from tests import ROOT
+from tests.shared import ROOT
 
 PARTS = [*((race, part) for part in race.TITLES), (words, "."), (sealed, ".")]
 

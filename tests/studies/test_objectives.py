@@ -13,7 +13,6 @@ from miniclip.objectives import OBJECTIVES
 from miniclip.search import __main__ as search
 from miniclip.training import checkpoint
 from miniclip.weights import save_huggingface, save_openclip
-from tests import must_refuse
 from tests.runs import (
     assert_same_weights,
     final,
@@ -24,6 +23,7 @@ from tests.runs import (
     run,
     stopped_and_resumed,
 )
+from tests.shared import must_refuse
 
 APART = [name for name, kind in OBJECTIVES.items() if not kind.shared_space]
 FAST = "contrastive", "sigmoid", "ngrams"

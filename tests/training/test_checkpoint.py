@@ -12,7 +12,7 @@ import torch
 
 from miniclip.common import UserError
 from miniclip.training import checkpoint
-from tests import must_refuse
+from tests.shared import must_refuse
 
 
 def test_a_run_goes_on_from_its_folder_only_when_it_is_told_to_or_was_restarted(

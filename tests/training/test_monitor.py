@@ -10,7 +10,7 @@ import torch
 from miniclip.data.loader import Batch
 from miniclip.training import monitor as monitor_file
 from miniclip.training.monitor import PATIENCE, Monitor
-from tests import must_refuse
+from tests.shared import must_refuse
 
 PARTS = [(torch.zeros(8, 3, 2, 2), torch.zeros(8, 5))]
 

@@ -9,7 +9,7 @@ from miniclip import create_model
 from miniclip.data.transforms import MEAN
 from miniclip.model.clip import MODELS, OPENCLIP
 from miniclip.weights.architecture import TOWERS, config_of, released
-from tests import must_refuse
+from tests.shared import must_refuse
 from tests.weights.models import openclip_config
 
 

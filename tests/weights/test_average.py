@@ -12,7 +12,7 @@ from miniclip import create_model
 from miniclip.bpe import Tokenizer
 from miniclip.training import checkpoint
 from miniclip.weights.average import check_alike, interpolate, save_average
-from tests import must_refuse
+from tests.shared import must_refuse
 
 
 def model(seed, name="rn_mini", **how):

@@ -12,9 +12,9 @@ from miniclip.bpe import Tokenizer
 from miniclip.model.clip import CLIP, create_model
 from miniclip.weights import convert
 from miniclip.weights.convert import initial_state, load, save_openclip
-from tests import must_refuse
 from tests.model.numbers import batch
 from tests.rounding import tower_error
+from tests.shared import must_refuse
 from tests.weights.models import (
     openclip_config,
     our_checkpoint,

@@ -9,8 +9,8 @@ import miniclip
 from miniclip.__main__ import main
 from miniclip.model.clip import create_model
 from miniclip.weights import __main__ as export
-from tests import must_refuse
 from tests.model.numbers import batch
+from tests.shared import must_refuse
 from tests.weights.models import our_checkpoint, same_weights, tiny_release
 
 

@@ -15,7 +15,7 @@ from miniclip.common import UserError
 from miniclip.model.clip import MODELS, OPENCLIP, create_model
 from miniclip.weights import huggingface, save_huggingface
 from miniclip.weights.convert import load
-from tests import must_refuse
+from tests.shared import must_refuse
 from tests.weights.models import refused, same_weights, write_tokenizer
 
 transformers = pytest.importorskip("transformers")

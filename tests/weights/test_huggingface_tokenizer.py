@@ -10,7 +10,7 @@ from miniclip.bpe import Tokenizer
 from miniclip.bpe.cleaning import clean
 from miniclip.data.emoji.emoji import read_table
 from miniclip.weights.huggingface import SPLIT, read_tokenizer
-from tests import must_refuse
+from tests.shared import must_refuse
 from tests.weights.models import write_tokenizer
 
 transformers = pytest.importorskip("transformers")

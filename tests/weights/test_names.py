@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 import miniclip
 from miniclip.model.clip import ALIASES, MODELS, OPENAI, OPENCLIP, create_model
 from miniclip.weights import names, reading
-from tests import must_refuse
+from tests.shared import must_refuse
 from tests.weights.models import our_checkpoint, tiny_release
 
 hub = pytest.importorskip("huggingface_hub")

@@ -16,9 +16,9 @@ from miniclip.evaluation import features
 from miniclip.model.clip import create_model
 from miniclip.training import checkpoint
 from miniclip.weights import reading
-from tests import must_refuse
 from tests.data.icons import made_up
 from tests.search.folders import said
+from tests.shared import must_refuse
 
 FACTS = dict(command="python train.py --data icons", seed=3, steps=9, zero_shot={"top-1": 0.5})
 

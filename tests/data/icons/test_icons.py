@@ -17,10 +17,10 @@ from miniclip.data import open_pairs
 from miniclip.data.icons import drawing, families, iconify, icons, sample
 from miniclip.data.icons.families import DEVELOPMENT, LINEAGES, SAME, SEALED
 from miniclip.training import checkpoint
-from tests import ROOT, must_refuse
 from tests.data.icons import made_up, small_pairs
 from tests.data.tars import write_tar
 from tests.runs import final, run
+from tests.shared import ROOT, must_refuse
 
 SQUARE = '<path d="M2 2h12v9H2z"/>'
 CIRCLE = '<circle cx="8" cy="8" r="5"/>'
