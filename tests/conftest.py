@@ -1,4 +1,4 @@
-"""What tests of several rooms share: pairs to train on, a cache, and a check that a command refuses."""
+"""What tests of several rooms share: pairs to train on, a cache, a check that a command refuses."""
 
 import signal
 

@@ -1,4 +1,4 @@
-"""What all tests share: where the project lies, a check that a call is refused, and Python itself."""
+"""What all tests share: where the project lies, a check that a call is refused, and a process."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ WRITTEN = ROOT / "tests/written"
 
 
 def must_refuse(words, call, *arguments, **options):
-    """The one sentence with which a call refuses these arguments; `words` must match a part of it."""
+    """The one sentence with which a call refuses these arguments; `words` must match in it."""
     with pytest.raises(UserError, match=words) as caught:
         call(*arguments, **options)
     assert "\n" not in str(caught.value), caught.value
@@ -22,7 +22,7 @@ def must_refuse(words, call, *arguments, **options):
 
 
 def python(*arguments, program=sys.executable, cwd=ROOT, **how):
-    """What Python prints with these arguments, in a process of its own that must end with code 0."""
+    """What Python prints with these arguments, in a process that must end with code 0."""
     command = [str(word) for word in (program, *arguments)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, **how)
     assert done.returncode == 0, done.stdout + done.stderr

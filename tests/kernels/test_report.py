@@ -181,7 +181,7 @@ print(json.dumps(numbers))
 
 
 def run(*arguments):
-    """What Python prints with these arguments, without the interpreter: on a GPU kernels are compiled."""
+    """What Python prints, without the interpreter: on a GPU kernels are compiled."""
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
     return python(*arguments, env=environment)
 
