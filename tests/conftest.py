@@ -1,4 +1,4 @@
-"""What tests of several rooms share: pairs to train on, and a check that a command refuses."""
+"""What tests of several rooms share: pairs to train on, a cache, a check that a command refuses."""
 
 import signal
 
@@ -41,17 +41,31 @@ def refused(capsys):
         with pytest.raises(SystemExit) as stop:
             main([str(a) for a in arguments])
         said = capsys.readouterr().err
-        assert stop.value.code == 2 and said.count("\n") == 1, said
+        assert stop.value.code == 2 and said.count("\n") == 1 and "error: " in said, said
         return said
 
     return sentence
 
 
+@pytest.fixture(name="cache")
+def cache_folder(tmp_path_factory, monkeypatch):
+    """A folder of its own for cached files."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("MINICLIP_CACHE", str(folder))
+    return folder
+
+
 @pytest.fixture
-def signals_and_threads_as_before():
+def set_threads():
+    """torch.set_num_threads, whose effect ends with the test."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def signals_and_threads_as_before(set_threads):
     before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
-    threads = torch.get_num_threads()
     yield
-    torch.set_num_threads(threads)
     for name, handler in before.items():
         signal.signal(name, handler)

@@ -31,6 +31,13 @@ def final(out):
     return checkpoint.load(Path(out) / "checkpoint.pt")
 
 
+def lengthen(out, steps):
+    """Let a run that is over go on to more steps."""
+    state = final(out)
+    state["options"]["steps"] = steps
+    checkpoint.save(Path(out) / "checkpoint.pt", state)
+
+
 def log(out):
     """The lines of its log.jsonl about training."""
     lines = [json.loads(line) for line in (Path(out) / "log.jsonl").read_text().splitlines()]

@@ -19,11 +19,11 @@ from miniclip.common import (
     number,
     pick_device,
     replacing_all,
-    write_json,
 )
 from miniclip.data import __main__ as data
 from miniclip.data.curation import curate
 from miniclip.data.shards import pack
+from tests.shared import must_refuse
 
 # (the command, its arguments, a function that it calls first)
 COMMANDS = {
@@ -103,10 +103,7 @@ def test_an_argument_of_another_type_than_its_annotation_is_named(name, value, f
     if name in fits:
         assert asked(**arguments) == arguments["count"]
     else:
-        with pytest.raises(
-            UserError, match=f"^{name} must be of type .*, not {type(value).__name__}$"
-        ):
-            asked(**arguments)
+        must_refuse(f"^{name} must be of type .*, not {type(value).__name__}$", asked, **arguments)
 
 
 def test_a_missing_argument_is_pythons_error():
@@ -142,21 +139,7 @@ def test_auto_is_a_cuda_card_or_the_cpu_and_other_devices_are_tried(monkeypatch)
         assert pick_device("auto") == torch.device(device)
     assert pick_device("cpu") == torch.device("cpu")
     for name in ("cuda:99", "no device", "meta"):
-        with pytest.raises(UserError, match=f"^the device {name} is not available here; try"):
-            pick_device(name)
-
-
-def test_only_old_temporary_files_are_removed(tmp_path):
-    young, old, mine = (
-        tmp_path / name
-        for name in (".miniclip-1-0123abcd.tmp", ".miniclip-1-0123abce.tmp", "old.tmp")
-    )
-    for path in (young, old, mine):
-        path.touch()
-    os.utime(old, (0, 0))
-    os.utime(mine, (0, 0))
-    write_json(tmp_path / "results.json", {})
-    assert young.exists() and mine.exists() and not old.exists()
+        must_refuse(f"^the device {name} is not available here; try", pick_device, name)
 
 
 def test_files_that_belong_together_are_replaced_in_their_order_or_not_at_all(

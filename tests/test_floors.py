@@ -2,9 +2,9 @@
 
 import ast
 import graphlib
-import pathlib
 
-ROOT = pathlib.Path(__file__).parent.parent
+from tests.shared import ROOT
+
 # Lowest first; what stands on one line may not import the others of it. The longest name that fits
 # a module counts.
 FLOORS = [

@@ -14,11 +14,11 @@ intervals and tests, and what stands in code or formulas.
 
 import math
 import re
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.shared import ROOT
+
 LESSONS = sorted((ROOT / "lessons").glob("[0-9]*.md"))
 FENCE = re.compile(r"^```.*?^```$", re.M | re.S)
 PIECE = re.compile(r"^(\S+): (.+)$", re.M)

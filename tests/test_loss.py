@@ -33,12 +33,9 @@ seeds = st.integers(0, 10**6)
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
+def one_thread(set_threads):
     """Sizes this small only lose by a second one."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    set_threads(1)
 
 
 def agrees(image, text, logit_scale, dtype, operands=None, **how):

@@ -2,16 +2,14 @@
 
 import importlib.util
 import os
-import pathlib
 import shutil
-import subprocess
-import sys
 import sysconfig
 import zipfile
 
 import pytest
 
-ROOT = pathlib.Path(__file__).parent.parent
+from tests.shared import ROOT, python
+
 FROM_ELSEWHERE = """
 import pathlib, sys
 import miniclip, kernels
@@ -53,12 +51,6 @@ for k in range(3):
 """
 
 
-def run(*command, **how):
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, **how)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 @pytest.mark.slow
 def test_an_installed_wheel_works_outside_the_checkout(tmp_path):
     sources, elsewhere, place = (tmp_path / name for name in ("sources", "elsewhere", "venv"))
@@ -67,25 +59,23 @@ def test_an_installed_wheel_works_outside_the_checkout(tmp_path):
     for file in ("pyproject.toml", "README.md", "LICENSE", "train.py", "eval.py", "conftest.py"):
         shutil.copy(ROOT / file, sources)
     here = ["--no-build-isolation"] if importlib.util.find_spec("setuptools") else []
-    run(sys.executable, "-m", "pip", "wheel", "--no-deps", *here, "-w", tmp_path, sources)
+    python("-m", "pip", "wheel", "--no-deps", *here, "-w", tmp_path, sources)
     (wheel,) = tmp_path.glob("miniclip-*.whl")
     top = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
     assert {name for name in top if not name.endswith(".dist-info")} == {"miniclip", "kernels"}
 
-    run(sys.executable, "-m", "venv", place)
-    python = place / ("Scripts" if os.name == "nt" else "bin") / "python"
-    run(python, "-m", "pip", "install", "--no-deps", "--no-index", wheel)
+    python("-m", "venv", place)
+    program = place / ("Scripts" if os.name == "nt" else "bin") / "python"
+    python("-m", "pip", "install", "--no-deps", "--no-index", wheel, program=program)
     (site,) = place.rglob("site-packages")
     # the dependencies are those of the environment that runs this test
     (site / "outer.pth").write_text(sysconfig.get_path("purelib") + "\n")
     elsewhere.mkdir()
     alone = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    run(python, "-c", FROM_ELSEWHERE, cwd=elsewhere, env=alone)
-    said = run(python, "-m", "miniclip.benchmarks", "-h", cwd=elsewhere, env=alone)
-    assert "towers" in said
-    run(python, "-c", PICTURES, cwd=elsewhere, env=alone)
-    search = [python, "-m", "miniclip.search"]
-    said = run(*search, "index", "in", "--checkpoint", "icons", cwd=elsewhere, env=alone)
-    assert "3 pictures in" in said
-    said = run(*search, "find", "trash can", "in", cwd=elsewhere, env=alone)
-    assert said.endswith("3 pictures\n")
+    there = dict(program=program, cwd=elsewhere, env=alone)
+    python("-c", FROM_ELSEWHERE, **there)
+    assert "towers" in python("-m", "miniclip.benchmarks", "-h", **there)
+    python("-c", PICTURES, **there)
+    search = ["-m", "miniclip.search"]
+    assert "3 pictures in" in python(*search, "index", "in", "--checkpoint", "icons", **there)
+    assert python(*search, "find", "trash can", "in", **there).endswith("3 pictures\n")

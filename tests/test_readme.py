@@ -3,9 +3,8 @@
 import contextlib
 import io
 import re
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from tests.shared import ROOT
 
 
 def test_the_block_runs_and_is_right(monkeypatch):

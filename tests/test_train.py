@@ -6,7 +6,6 @@ import math
 import random
 import threading
 import weakref
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +17,6 @@ from miniclip.bpe import Tokenizer
 from miniclip.training import checkpoint
 from tests.runs import at_loss, final, log, on, run, stopped_and_resumed
 
-ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.usefixtures("signals_and_threads_as_before")
 
 

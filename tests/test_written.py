@@ -18,8 +18,7 @@ import miniclip
 import train
 from miniclip.search.__main__ import main as search
 from miniclip.training import checkpoint
-
-WRITTEN = Path(__file__).parent / "written"
+from tests.shared import WRITTEN
 
 
 @pytest.fixture

@@ -82,22 +82,6 @@ def test_a_name_may_hold_braces():
     torch.testing.assert_close(weights(["{x}"], ["a {}"]), weights(["a {x}"], ["{}"]))
 
 
-@pytest.mark.parametrize(
-    "names, templates, word",
-    [
-        ([], ["{}"], "names"),
-        (["dog"], [], "templates"),
-        (["dog"], ["a photo"], "a photo"),
-        (["dog"], "a {}", "templates"),
-        ("dog", ["{}"], "names"),
-        (["dog"], ["{} and {}"], "once"),
-    ],
-)
-def test_bad_input_is_named(names, templates, word):
-    with pytest.raises(ValueError, match=word):
-        weights(names, templates)
-
-
 def test_a_picture_that_is_its_sentence_gets_its_class():
     w = weights(["dog", "cat"], ["a {}", "{}"])
     assert classify(w.T, w).tolist() == [0, 1]

@@ -18,7 +18,8 @@ from miniclip.common import check_output, command, replacing
 from miniclip.training import checkpoint
 from miniclip.weights import save_huggingface
 from tests.attacks import attack, table
-from tests.attacks.training import CHECKPOINT, WRITTEN, evaluate, played, released
+from tests.attacks.training import CHECKPOINT, evaluate, played, released
+from tests.shared import WRITTEN
 
 
 @attack(code=130, says="^tool: stopped by Ctrl-C$")
@@ -58,10 +59,11 @@ def too_many_open_files(folder):
 
 @attack(code=0)
 def a_link_as_output_is_followed_and_nothing_else_is_deleted(folder):
-    strangers = [".out.json.1.tmp", ".miniclip-1-x.tmp", "a.tmp"]
+    strangers = [".out.json.1.tmp", ".miniclip-1-x.tmp", "a.tmp", ".miniclip-1-0123abce.tmp"]
     for name in ["real.json", *strangers, ".miniclip-1-0123abcd.tmp"]:
         folder.joinpath(name).write_text("before")
-    os.utime(".miniclip-1-0123abcd.tmp", (0, 0))
+    for old in [".miniclip-1-0123abcd.tmp", *strangers[:3]]:
+        os.utime(old, (0, 0))
     os.symlink("real.json", "out.json")
     with replacing("out.json") as file:
         file.write(b"after")
@@ -190,12 +192,6 @@ def a_cache_of_triton_that_is_a_file(folder):
     report("0", *"--plan --arch 80 --sizes 512 --dim 64".split())
 
 
-@attack(says=r"\Aminiclip report: error: argument --arch")
-def an_error_of_a_command_names_what_was_typed(folder):
-    sys.argv[0] = "miniclip/__main__.py"
-    miniclip_main(["report", "--arch", "75"])
-
-
 def prints():
     command("tool")(lambda argv: print("x" * 100_000))()
 
@@ -235,24 +231,30 @@ def a_folder_that_was_deleted(folder):
     command("tool")(lambda argv: os.getcwd())()
 
 
-@attack(says="home/none.tar/x not found")
-def a_tilde_in_quotes_is_the_home_folder(folder):
-    os.environ["HOME"] = str(folder / "home")
-    train.main(["--data", "~/none.tar/x", "--device", "cpu"])
+LINES = {  # what is typed, and the command that it is for
+    "search find": "search find",
+    "search --x": "search",
+    "data pack": "data pack",
+    "data --x": "data",
+    "cost --gpu": "cost",
+    "bench loss --sizes": "bench loss",
+    "weights --x": "weights",
+    "report --dim": "report",
+}
 
 
-LINES = ("search find", "search --x", "data pack", "data --x", "cost --gpu", "bench loss --sizes")
-LINES += ("weights --x", "report --dim")
-
-
-def typed(line):
-    sys.argv[0] = "miniclip"  # as the installed command is called
+def typed(line, program="miniclip"):
+    """Run the command, by the name as which it is installed or as `python -m` calls it."""
+    sys.argv[0] = program
     miniclip_main(line.split())
 
 
-for line in LINES:
-    name = f"miniclip {line.partition(' --')[0]}"
-    table({name.replace(" ", "_"): (line, rf"\A{name}: error: ")}, typed, "an_error_of_{}")
+NAMED = {
+    f"miniclip_{name.replace(' ', '_')}": (line, rf"\Aminiclip {name}: error: ")
+    for line, name in LINES.items()
+}
+MODULE = ("report --arch 75", "miniclip/__main__.py", r"\Aminiclip report: error: argument --arch")
+table(NAMED | {"python_m_miniclip_names_what_was_typed": MODULE}, typed, "an_error_of_{}")
 
 
 @attack(code=0, says="^EOF$")
@@ -311,18 +313,37 @@ def weights_in_the_folder_of_the_command(folder):
 
 
 CLASSES = f"for k in 0 1; do mkdir -p classes/$k; cp {WRITTEN}/pictures/red_* classes/$k; done"
-NAMED = "released --images classes --classes names"
+BY_NAMES = "released --images classes --classes names"
 EDITED = """sed -i 's/"{0}": .*/"{0}": ["x"],/' run/results.json"""
-for digest in ("model", "pairs_digest"):
-    damaged = "is damaged, or was not written", "judged", EDITED.format(digest), "judged"
-    table({f"results_whose_{digest}_is_a_list": (*damaged[1:], damaged[0])}, played)
+DAMAGED = "is damaged, or was not written"
 NUMBERED = "one class name on each line and nothing else, not lines such as '1,dog'"
 table(
     {
-        f"class_names_with_numbers_{what}": (CLASSES, f"printf '{text}' > names", NAMED, NUMBERED)
+        f"class_names_with_numbers_{what}": (
+            CLASSES,
+            f"printf '{text}' > names",
+            BY_NAMES,
+            NUMBERED,
+        )
         for what, text in (("alone", r"0,cat\n1,dog"), ("below_a_header", r"k,name\n0,cat\n1,dog"))
+    }
+    | {
+        f"results_whose_{key}_is_a_list": ("judged", EDITED.format(key), "judged", DAMAGED)
+        for key in ("model", "pairs_digest")
+    }
+    | {
+        "a_tilde_in_quotes_is_the_home_folder": (
+            "set HOME=/home",
+            "run --data '~/none.tar/x'",
+            "/home/none.tar/x not found",
+        )
     },
     played,
 )
-UNUSED = (CLASSES, r"printf 'cat\ndog\ncow\n' > names", NAMED, r"class cow \(no picture has it\)")
+UNUSED = (
+    CLASSES,
+    r"printf 'cat\ndog\ncow\n' > names",
+    BY_NAMES,
+    r"class cow \(no picture has it\)",
+)
 table({"class_names_without_a_picture": UNUSED}, played, code=0)

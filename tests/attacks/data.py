@@ -20,7 +20,6 @@ from miniclip.data.shards import pack as packing
 from miniclip.data.shards import remote
 from miniclip.data.shards import tar_index as index
 from miniclip.data.threads import read_all
-from miniclip.evaluation import context
 from tests.attacks import at_replace, attack, session, table
 from tests.data.tars import picture, write_tar
 
@@ -75,18 +74,6 @@ def beside_pairs(*lines):
     """Lines beside pairs.csv, those of a shell but for VERBS; a row's text is what they print."""
     csv_of()
     session(VERBS, lines)
-
-
-@attack(code=130, says="^python -m miniclip.data: stopped by Ctrl-C$")
-def ctrl_c_while_pairs_are_opened(folder):
-    data.open_pairs = lambda *a, **k: signal.raise_signal(signal.SIGINT)
-    run("emoji")
-
-
-@attack(code=0)
-def emoji_by_its_word_is_what_a_run_without_data_was_trained_on(folder):
-    run = dict(format=context.FORMAT, options={"data": None})
-    assert context.open_data(run, "emoji")[1]
 
 
 @attack(code=0)

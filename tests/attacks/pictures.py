@@ -16,7 +16,7 @@ from miniclip.data.image_io import check, read
 from miniclip.data.threads import in_threads, read_all
 from miniclip.data.transforms import Preprocess
 from tests.attacks import attack, table
-from tests.data.tars import heic
+from tests.data.tars import heic, png, png_chunk
 
 SOS = b"\xff\xda"
 WEBP = bytes.fromhex(
@@ -176,29 +176,28 @@ def a_lazily_opened_picture_of_several_records_that_threads_read(folder):
     assert all(image.getcolors() == [(160_000, (0, 0, 0))] for _, [image], _ in found)
 
 
-@attack(code=0)
-def a_16_bit_picture_with_a_transparent_level(folder):
-    data = encoded("I;16", (9, 9), "PNG", transparency=0)
+def clear(depth, colour, level, pixel):
+    """A PNG of one pixel. level: the transparent one."""
+    data = png_chunk(b"tRNS", level), png_chunk(b"IDAT", zlib.compress(b"\0" + pixel))
+    return png(1, 1, *data, png_chunk(b"IEND", b""), bits=depth, colour=colour)
+
+
+def white(data):
+    """Read a transparent picture, and find white."""
     assert read(data).getpixel((0, 0)) == (255, 255, 255)
 
 
-@attack(code=0)
-def a_tiff_of_a_palette_whose_pixels_are_all_transparent(folder):
-    assert read(encoded("PA", (9, 9), "TIFF")).getpixel((0, 0)) == (255, 255, 255)
-
-
-def png(depth, colour, level, pixel):
-    """A PNG of one pixel. colour: 0 for grey, 2 for RGB; level: the transparent one."""
-    head, data = struct.pack(">2L5B", 1, 1, depth, colour, 0, 0, 0), zlib.compress(b"\0" + pixel)
-    named = (b"IHDR" + head, b"tRNS" + level, b"IDAT" + data, b"IEND")
-    chunks = (struct.pack(">L", len(c) - 4) + c + struct.pack(">L", zlib.crc32(c)) for c in named)
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
-
-
-@attack(code=0)
-def a_png_of_2_4_or_16_bits_whose_pixel_is_transparent(folder):
-    for how in ((2, 0, b"\0\1", b"\x40"), (4, 0, b"\0\1", b"\x10"), (16, 2, b"colour", b"colour")):
-        assert read(png(*how)).getpixel((0, 0)) == (255, 255, 255), how
+TRANSPARENT = {
+    "a_16_bit_picture_with_a_transparent_level": (
+        encoded("I;16", (9, 9), "PNG", transparency=0),
+        "",
+    ),
+    "a_tiff_of_a_palette_whose_pixels_are_all_transparent": (encoded("PA", (9, 9), "TIFF"), ""),
+    "a_png_of_2_bits_whose_pixel_is_transparent": (clear(2, 0, b"\0\1", b"\x40"), ""),
+    "a_png_of_4_bits_whose_pixel_is_transparent": (clear(4, 0, b"\0\1", b"\x10"), ""),
+    "a_png_of_16_bits_whose_pixel_is_transparent": (clear(16, 2, b"colour", b"colour"), ""),
+}
+table(TRANSPARENT, white, code=0)
 
 
 @attack(code=0)

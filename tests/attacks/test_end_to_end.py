@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-WRITTEN = ROOT / "tests/written"
+from tests.shared import ROOT, WRITTEN
+
 PATIENCE_S = 120  # for a busy machine
 TRAIN = f"{ROOT / 'train.py'} --data pairs.csv --model vit_mini --batch-size 8 --threads 1"
 ENDLESS = f"{TRAIN} --steps 1000000 --log-every 1 --save-every 5 --out run"

@@ -10,13 +10,14 @@ import os
 import random
 import shutil
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from miniclip.training import monitor
 from tests.attacks import Row, runner
+from tests.shared import WRITTEN
 
-WRITTEN = Path(__file__).parents[1] / "written"
 NASTY = ["", " ", "0", "-1", "1", "2", "0.5", "1e308", "1e-320", "9" * 400, "nan", "inf", "-inf"]
 NASTY += ["../x", "\0", "a\nb", "\x1b[31m", "$x^", "🦄", "{}", "{", "{0..99999999}.tar", "~", "cpu"]
 NASTY += ["meta", "icons", "fifo", "folder", "text", "run", "/dev/null", "/dev/full", "a" * 5000]
@@ -39,20 +40,13 @@ COMMANDS = {
 }
 
 
-def parser_of(main, monkeypatch):
+def parser_of(main):
     """The parser that a command makes for itself."""
-
-    class Made(Exception):
-        pass
-
-    def parse_args(self, *args):
-        raise Made(self)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(argparse.ArgumentParser, "parse_args", parse_args)
-        with pytest.raises(Made) as made:
-            main([])
-    return made.value.args[0]
+    parse = mock.patch.object(argparse.ArgumentParser, "parse_args", autospec=True)
+    with parse as asked, pytest.raises(KeyError):
+        asked.side_effect = KeyError
+        main([])
+    return asked.call_args.args[0]
 
 
 def draw(parser, without, rng):
@@ -95,10 +89,7 @@ def test_every_command_line_ends_with_0_or_one_sentence(module, monkeypatch):
     monkeypatch.setattr("kernels.plan.inspect", lambda job: counted)
     monkeypatch.setattr("kernels.bench.__main__.bench_cpu", lambda *how: None)
     count, start, without = COMMANDS[module]
-    parser, rng = (
-        parser_of(importlib.import_module(module).main, monkeypatch),
-        random.Random(module),
-    )
+    parser, rng = parser_of(importlib.import_module(module).main), random.Random(module)
     for _ in range(count):
         line = [*start, *draw(parser, without, rng)]
         came = runner.run(Row(functools.partial(called, module, line), 0, "", 60, 4000, True))

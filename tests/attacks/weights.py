@@ -17,7 +17,6 @@ from safetensors.torch import save_file
 
 import miniclip
 from lessons.studies.release import main as release
-from lessons.studies.release import release as release_run
 from miniclip import loss
 from miniclip.bpe import Tokenizer
 from miniclip.data import Pairs, open_pairs
@@ -34,13 +33,12 @@ from miniclip.training import archive
 from miniclip.weights import reading, save_huggingface, save_openclip
 from miniclip.weights.__main__ import save_onnx
 from miniclip.weights.average import interpolate, save_average
-from miniclip.weights.convert import initial_state
 from miniclip.zeroshot import classifier_weights, classify, encode_images, encode_texts
 from tests.attacks import at_replace, attack, table
+from tests.shared import WRITTEN, must_refuse
 from tests.weights.models import openclip_config, our_checkpoint, tiny_release
 from tests.weights.test_convert import openai_file
 
-WRITTEN = Path(__file__).parents[1] / "written"
 TINY = dict(vision_layers=1, vision_width=32, text_layers=1, text_width=32, embed_dim=8)
 TINY |= dict(image_size=32, context_length=8, vocab_size=520)
 EXPANDED = torch.zeros(1).expand(10**6, 10**6)
@@ -52,12 +50,7 @@ def tiny(**numbers):
 
 
 with torch.device("meta"):  # its first use imports 800 modules, which rows should not do each
-    tiny()
-
-
-def refused(says, do, *arguments, **how):
-    with pytest.raises(ValueError, match=says):
-        do(*arguments, **how)
+    CONFIG = tiny().config
 
 
 def edited(change):
@@ -155,12 +148,8 @@ def load_edited(change):
 
 
 table(CHECKPOINTS, load_edited, says="^error: c.pt[^\n]*{}")
-
-
-@attack(code=0)
-def finite_weights_whose_sum_is_not(folder):
-    edited(weight(torch.full((520, 32), 3e38)))
-    miniclip.load("c.pt")
+FINITE = {"finite_weights_whose_sum_is_not": (weight(torch.full((520, 32), 3e38)), "")}
+table(FINITE, load_edited, code=0)
 
 
 def load_with_texts_of(length):
@@ -195,15 +184,6 @@ def a_zip_that_inflates(folder):
     with zipfile.ZipFile("c.pt", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("c/data.pkl", bytes(10**8))
     miniclip.load("c.pt")
-
-
-@attack(says="transformer.resblocks.99999999.ln_1.bias has shape .3,., expected nothing")
-def a_block_numbered_99999999(folder):
-    model = tiny()
-    (folder / "open_clip_config.json").write_text(json.dumps(openclip_config(model.config)))
-    block = {"transformer.resblocks.99999999.ln_1.bias": torch.ones(3)}
-    torch.save(model.state_dict() | block, "w.pt")
-    miniclip.load("w.pt")
 
 
 def archive_with(change):
@@ -254,7 +234,7 @@ def an_archive_with_another_activation_does_not_tell_it(folder):
         lambda name, data: data.replace(b"torch.silu(", b"torch.relu("),
         lambda name, data: data + b"# torch.gelu(" * ("/code/" in name),
     ):
-        refused("shapes of no released model", archive_with, change)
+        must_refuse("shapes of no released model", archive_with, change)
         found = [reading.read(path)["activation"] for path in ("a/w.pt", "w.pt")]
         assert found == ["quickgelu", None], found
 
@@ -319,6 +299,16 @@ BESIDE = {
         *beside_config(text_cfg=dict(head_width=64)),
         "no head_width = 64 in text_cfg",
     ),
+    "a_config_that_was_written_by_half": (
+        "open_clip_config.json",
+        dict(model_cfg=openclip_config(CONFIG) | {"text_cfg": None}),
+        "model_cfg, vision_cfg and text_cfg must be objects",
+    ),
+    "an_activation_that_is_a_text": (
+        "open_clip_config.json",
+        dict(model_cfg=openclip_config(CONFIG) | {"quick_gelu": "false"}),
+        "quick_gelu is neither true nor false",
+    ),
     "pictures_of_another_mean": (*beside_config(mean=[0.48145466, 0.5, 0.5]), "mean is"),
     "pictures_of_another_interpolation": (
         *beside_config(interpolation="bilinear"),
@@ -338,6 +328,32 @@ def load_beside(name, content):
 table(BESIDE, load_beside, says="config.json .*{}")
 
 
+def load_changed(change):
+    """w.pt, the weights of a tiny model as `change` returns them, beside its config."""
+    torch.save(change(tiny().state_dict()), "w.pt")
+    Path("open_clip_config.json").write_text(json.dumps(openclip_config(CONFIG)))
+    miniclip.load("w.pt")
+
+
+WEIGHTS = {
+    "a_block_numbered_99999999": (
+        lambda state: state | {"transformer.resblocks.99999999.ln_1.bias": torch.ones(3)},
+        "transformer.resblocks.99999999.ln_1.bias has shape .3,., expected nothing",
+    ),
+    "weights_with_and_without_the_prefix_of_ddp": (
+        lambda state: (
+            {f"module.{name}": x for name, x in state.items()} | {"visual.proj": torch.ones(32, 8)}
+        ),
+        "w.pt has two tensors of one name",
+    ),
+    "weights_of_which_a_part_is_zeros": (
+        lambda state: state | {"text_projection": torch.zeros(32, 8)},
+        "w.pt: text_projection holds only zeros; was it downloaded completely",
+    ),
+}
+table(WEIGHTS, load_changed)
+
+
 @attack(code=0)
 def heads_that_open_clip_leaves_to_its_default(folder):
     for width in (36, 32):
@@ -345,18 +361,10 @@ def heads_that_open_clip_leaves_to_its_default(folder):
         known = openclip_config(model.config, dict(pool_type="tok"), dict(proj_type="linear"))
         del known["text_cfg"]["heads"], known["vision_cfg"]["head_width"]
         if width == 36:
-            refused("split among 8", beside, "open_clip_config.json", known, **model.state_dict())
+            must_refuse(
+                "split among 8", beside, "open_clip_config.json", known, **model.state_dict()
+            )
     beside("open_clip_config.json", known, **model.state_dict())
-
-
-@attack(code=0)
-def pictures_of_hugging_face_of_another_scale(folder):
-    save_huggingface(tiny(), "hf", our_checkpoint(tiny(), "c.pt"))
-    path = Path("hf/preprocessor_config.json")
-    good = json.loads(path.read_text())
-    for wrong in (0.004, 1 / 256, 0.00383, None, "x"):
-        path.write_text(json.dumps(good | dict(rescale_factor=wrong)))
-        refused("rescale_factor is", miniclip.load, "hf")
 
 
 @attack(says="w.safetensors: [a-z_.]* has shape .*, expected .* for this model")
@@ -379,11 +387,6 @@ ZIPS = {
     "arrays": (lambda state, name: Path(name).write_bytes(b"x"), "w.npy", ""),
 }
 table(ZIPS, zip_of, "a_zip_of_{}", "w.pt .*a zip of other files; give a file of weights{}")
-
-
-@attack(says="there is no weights file at x{300}$")
-def a_name_that_is_too_long(folder):
-    miniclip.load("x" * 300)
 
 
 @attack(says="context_length must be at least 2")
@@ -421,18 +424,12 @@ def a_bit_of_a_checkpoint_flips(folder):
 # --- devices, outputs, the loss
 
 
-@attack(says="the device cuda is not available")
-def a_card_that_is_not_there(folder):
-    edited(dict)
-    miniclip.load("c.pt", device="cuda")
-
-
 def keeps(path, save):
     """Whether `save()` refuses to replace the file `path` of somebody else, and save(overwrite=True)
     does not."""
     Path(path).parent.mkdir(exist_ok=True)
     Path(path).write_text("mine")
-    refused(f"{path} exists", save)
+    must_refuse(f"{path} exists", save)
     assert Path(path).read_text() == "mine"
     save(overwrite=True)
 
@@ -446,6 +443,8 @@ def outputs_over_somebody_elses_files(folder):
     keeps("w.safetensors", lambda **how: save_openclip(released, "w.safetensors", **how))
     keeps("hf/config.json", lambda **how: save_huggingface(small, "hf", tokenizer, **how))
     keeps("a.pt", lambda **how: save_average("a.pt", *average, **how))
+    run = shutil.copy(WRITTEN / "run/checkpoint.pt", ".")
+    must_refuse("of a run, with its opt", save_average, run, *average, overwrite=True)
 
 
 @attack(code=0)
@@ -454,9 +453,9 @@ def outputs_over_files_that_name_miniclip_and_over_a_run(folder):
     torch.save({"library": "miniclip", "features": torch.ones(3)}, "feats.pt")
     save_file({"features": torch.ones(3)}, "feats.safetensors", {"made_by": "miniclip"})
     edited(lambda state: state.update(optimizer={}))
-    refused("did not write it", save_openclip, released, "feats.pt")
-    refused("did not write it", save_openclip, released, "feats.safetensors")
-    refused("of a run", save_openclip, released, "c.pt", overwrite=True)
+    must_refuse("did not write it", save_openclip, released, "feats.pt")
+    must_refuse("did not write it", save_openclip, released, "feats.safetensors")
+    must_refuse("of a run", save_openclip, released, "c.pt", overwrite=True)
 
 
 @attack(code=0)
@@ -465,7 +464,7 @@ def outputs_over_a_vocabulary_that_somebody_changed(folder):
     state = tokenizer.state()
     for change in (dict(note="mine"), dict(merges=[[1, 2]])):
         path.write_text(json.dumps(state | change))
-        refused("or it was changed since", tokenizer.save, "t.json")
+        must_refuse("or it was changed since", tokenizer.save, "t.json")
     del state["digest"]  # as older files
     path.write_text(json.dumps(state))
     tokenizer.save("t.json")
@@ -504,13 +503,13 @@ def an_export_over_a_snapshot_that_shares_its_files_with_another(folder):
             Path(revision).mkdir(exist_ok=True)
             Path(revision, path.name).symlink_to(f"../{path}")
     os.symlink("r1", "newest")
-    refused("model.safetensors exists", save_huggingface, tiny(), "newest", tokenizer)
+    must_refuse("model.safetensors exists", save_huggingface, tiny(), "newest", tokenizer)
     save_huggingface(tiny(vision_heads=8), "newest", tokenizer, overwrite=True)
     assert [miniclip.load(r)[0].config["vision_heads"] for r in ("r1", "r2", "blobs")] == [8, 4, 4]
     assert os.path.islink("newest") and not os.path.islink("r1/config.json")
     Path("copy").mkdir()
     os.symlink("gone", "copy/vocab.json")
-    refused("copy/vocab.json exists", save_huggingface, tiny(), "copy", tokenizer)
+    must_refuse("copy/vocab.json exists", save_huggingface, tiny(), "copy", tokenizer)
 
 
 @attack(code=0, slow=True)
@@ -519,33 +518,19 @@ def models_that_could_not_be_read_again(folder):
     save_openclip(torch.compile(model), "w.pt")
     miniclip.load("w.pt")
     model.extra = torch.nn.Linear(1, 1)
-    refused("extra.bias", save_openclip, model, "w.pt")
+    must_refuse("extra.bias", save_openclip, model, "w.pt")
     model.visual.bn1.running_var.fill_(-1)
-    refused("variance below 0", save_openclip, model, "w.pt")
+    must_refuse("variance below 0", save_openclip, model, "w.pt")
     for broken in (tiny().to("meta"), tiny()):
         broken.logit_scale.data.fill_(torch.nan)
-        refused("NaN or infinite", save_huggingface, broken, "hf", tokenizer)
+        must_refuse("NaN or infinite", save_huggingface, broken, "hf", tokenizer)
     for wrong in (
         dict(text_layers=-1),
         dict(embed_dim=0),
         dict(text_heads=0),
         dict(text_width=32.5),
     ):
-        refused("not a whole number", tiny, **wrong)
-
-
-@attack(code=0)
-def a_run_that_16_bits_cannot_hold(folder):
-    edited(lambda state: state["model"]["text_projection"].mul_(1e-12))
-    shutil.move("c.pt", "checkpoint.pt")
-    Path("results.json").write_text("{}")
-    refused("16 bits", release_run, ".", "o.pt")
-
-
-@attack(says="logit_scale above 12")
-def a_start_of_too_large_a_scale(folder):
-    edited(weight(torch.tensor(13.0), "logit_scale"))
-    initial_state("c.pt")
+        must_refuse("not a whole number", tiny, **wrong)
 
 
 def vocabulary(write):
@@ -591,37 +576,11 @@ def load_folder_with(name, change):
     miniclip.load("hf")
 
 
-@attack(says="model_cfg, vision_cfg and text_cfg must be objects")
-def a_config_that_was_written_by_half(folder):
-    config = dict(model_cfg=openclip_config(tiny().config) | {"text_cfg": None})
-    beside("open_clip_config.json", config, **tiny().state_dict())
-
-
-@attack(says="quick_gelu is neither true nor false")
-def an_activation_that_is_a_text(folder):
-    config = dict(model_cfg=openclip_config(tiny().config) | {"quick_gelu": "false"})
-    beside("open_clip_config.json", config, **tiny().state_dict())
-
-
 @attack(code=0)
 def a_picture_without_pixels_is_left_out_alone(folder):
     pictures = Image.new("RGB", (8, 8)), Image.new("RGB", (0, 5)), Image.new("RGB", (8, 8))
     pairs = open_pairs([(picture, "a cup") for picture in pictures])
     assert encode_images(tiny(), pairs, range(len(pairs)))[1] == [0, 1]
-
-
-@attack(says="w.pt has two tensors of one name")
-def weights_with_and_without_the_prefix_of_ddp(folder):
-    state = {f"module.{name}": x for name, x in tiny().state_dict().items()}
-    torch.save(state | {"visual.proj": torch.ones(32, 8)}, "w.pt")
-    miniclip.load("w.pt")
-
-
-@attack(says="w.pt: text_projection holds only zeros; was it downloaded completely")
-def weights_of_which_a_part_is_zeros(folder):
-    torch.save(tiny().state_dict() | {"text_projection": torch.zeros(32, 8)}, "w.pt")
-    (folder / "open_clip_config.json").write_text(json.dumps(openclip_config(tiny().config)))
-    miniclip.load("w.pt")
 
 
 @attack(says="its header has .* bytes, too many for a CLIP")
@@ -681,11 +640,14 @@ table(
 )
 
 
-@attack(code=0)
-def added_tokens_that_the_vocabulary_has(folder):
-    for tokens in ({}, {"<|endoftext|>": 519}):
-        load_folder_with("added_tokens.json", lambda p: Path(p).write_text(json.dumps(tokens)))
-        shutil.rmtree("hf")
+table(
+    {"none": ({}, ""), "that_the_vocabulary_has": ({"<|endoftext|>": 519}, "")},
+    lambda tokens: load_folder_with(
+        "added_tokens.json", lambda path: Path(path).write_text(json.dumps(tokens))
+    ),
+    "added_tokens_{}",
+    code=0,
+)
 
 
 @attack(says="open_clip_config.json is a link to a file that is gone; bring that file back")
@@ -703,43 +665,23 @@ def merges_with_the_line_ends_of_windows(folder):
     assert miniclip.load("hf")[1].state() == before
 
 
-@attack(says="another vocabulary than the model")
-def class_names_in_another_vocabulary(folder):
-    edited(dict)
-    other = Tokenizer.train(["a blue cup"], 518, 8)
-    classifier_weights(miniclip.load("c.pt")[0], other, (name for name in ["cup"]), ["{}"])
-
-
 @attack(says="miniclip did not write it")
 def a_release_over_somebody_elses_file(folder):
     (folder / "mine.pt").write_text("mine")
     release([str(WRITTEN / "run"), "mine.pt"])
 
 
-@attack(says="cannot be written")
-def an_output_below_a_file(folder):
-    (folder / "file").write_text("")
-    save_huggingface(tiny(), "file/hf", our_checkpoint(tiny(), "c.pt"))
-
-
 @attack(code=0)
 def the_exponentiated_scale_as_logit_scale(folder):
     image, text, scale = tiny()(torch.randn(2, 3, 32, 32), torch.randint(1, 519, (2, 8)))
     for wrong in (scale, float(scale), scale.double()):
-        refused("model.logit_scale", contrastive_loss, image, text, wrong)
+        must_refuse("model.logit_scale", contrastive_loss, image, text, wrong)
     assert contrastive_loss(image, text, tiny().logit_scale).isfinite()
     loss._value = lambda x: None  # as on a GPU, where the host would wait for it
     assert contrastive_loss(image, text, scale).isnan()
 
 
-@attack(code=0)
-def features_of_8_bits(folder):
-    rows = torch.randn(4, 8).to(torch.float8_e4m3fn)
-    refused("at least 16 bits", contrastive_loss, rows, rows, 1.0)
-    refused("at least 16 bits", contrastive_loss, rows.float(), rows, 1.0)
-
-
-ROWS = torch.ones(4, 8)
+ROWS, BYTES = torch.ones(4, 8), torch.ones(4, 8, dtype=torch.float8_e4m3fn)
 
 
 def two():
@@ -764,7 +706,7 @@ def an_export_over_an_older_one_that_is_protected_or_on_a_disk_that_fails_when_i
     before = {path: path.read_bytes() for path in Path("hf").iterdir()}
     os.access = lambda path, mode: "merges" not in str(path) and access(path, mode)  # chattr +i
     protected = "hf/merges.txt is write-protected"
-    refused(protected, save_huggingface, tiny(), "hf", tokenizer, overwrite=True)
+    must_refuse(protected, save_huggingface, tiny(), "hf", tokenizer, overwrite=True)
     assert before == {path: path.read_bytes() for path in Path("hf").iterdir()}
     os.access = access
 
@@ -778,6 +720,23 @@ def an_export_over_an_older_one_that_is_protected_or_on_a_disk_that_fails_when_i
 
 
 TYPED = {  # calls from Python with a wrong argument, and what must be said
+    "a_name_that_is_too_long": (lambda: miniclip.load("x" * 300), "no weights file at x{300}$"),
+    "a_card_that_is_not_there": (lambda: miniclip.load("web", "cuda"), "cuda is not available"),
+    "a_folder_below_a_file": (
+        lambda: save_huggingface(tiny(), "/dev/null/hf", our_checkpoint(tiny(), "c.pt")),
+        "cannot be written",
+    ),
+    "features_of_8_bits": (lambda: contrastive_loss(BYTES, BYTES, 1.0), "at least 16 bits"),
+    "texts_of_8_bits": (lambda: contrastive_loss(ROWS, BYTES, 1.0), "at least 16 bits"),
+    "class_names_in_another_vocabulary": (
+        lambda: classifier_weights(
+            miniclip.load("web")[0],
+            Tokenizer.train(["a blue cup"], 518, 8),
+            (name for name in ["cup"]),
+            ["{}"],
+        ),
+        "another vocabulary than the model",
+    ),
     "lists_as_features": (lambda: contrastive_loss([[1.0]], [[1.0]], 1.0), "not a list, a list, a"),
     "arrays_as_features": (lambda: contrastive_loss(*[ROWS.numpy()] * 2, 1), "not a ndarray of .4"),
     "nothing_as_scale": (lambda: contrastive_loss(ROWS, ROWS, None), "a NoneType"),
@@ -831,6 +790,14 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
     "a_template_without_its_place": (
         lambda: classifier_weights(tiny(), Tokenizer([]), ["cup"], ["a cup"]),
         "must hold {} once, where the name goes: ..a cup",
+    ),
+    "a_template_of_two_places": (
+        lambda: classifier_weights(None, None, ["cup"], ["{} and {}"]),
+        "must hold {} once",
+    ),
+    "one_template_for_a_list": (
+        lambda: classifier_weights(tiny(), Tokenizer([]), ["cup"], "a {}"),
+        "templates must be of type Iterable, not str",
     ),
     "a_number_as_a_path": (lambda: miniclip.load(3), "path must be .*not int"),
     "a_size_of_two_sides": (
@@ -930,20 +897,16 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
         "names must be of type Iterable, not str",
     ),
 }
-table(
-    {name: (says, call, "") for name, (call, says) in TYPED.items()},
-    refused,
-    "an_argument_that_is_{}",
-    code=0,
-)
 
 
-@attack(says="is the checkpoint of a run, with its optimizer")
-def an_average_over_the_checkpoint_of_a_run(folder):
-    shutil.copytree(WRITTEN / "run", "run")
-    tokenizer, small = our_checkpoint(tiny(), "c.pt"), tiny()
-    average = 0.5, ("a", "b"), small.state_dict(), small, tokenizer, {}
-    save_average("run/checkpoint.pt", *average, overwrite=True)
+def rejected(call, says):
+    """The towers raise a ValueError that is no UserError."""
+    with pytest.raises(ValueError, match=says):
+        call()
+
+
+cases = {name: (call, says, "") for name, (call, says) in TYPED.items()}
+table(cases, rejected, "an_argument_that_is_{}", code=0)
 
 
 @attack(code=0)

@@ -30,12 +30,10 @@ def test_the_ratio_is_taken_within_a_round():
 
 
 @pytest.mark.slow
-def test_other_ids_are_an_error(monkeypatch, capsys):
+def test_other_ids_are_an_error(monkeypatch, refused):
     monkeypatch.setattr(tokenizing, "CAPTIONS", 20)
     monkeypatch.setattr(tokenizing, "huggingface", lambda ours: lambda texts: [[1]] * len(texts))
-    with pytest.raises(SystemExit):
-        tokenizing.main(["--rounds", "1"])
-    assert "other ids than miniclip's" in capsys.readouterr().err
+    assert "other ids than miniclip's" in refused(tokenizing.main, "--rounds", 1)
 
 
 def test_both_losses_are_the_same_number():
@@ -64,7 +62,5 @@ def test_a_benchmark_prints_a_row_for_each_measurement(line, rows, capsys, monke
 
 
 @pytest.mark.parametrize("line", ["loss --sizes 0", "towers --models vit", "loader --rounds 0"])
-def test_what_cannot_be_timed_is_refused_in_one_sentence(line, capsys):
-    with pytest.raises(SystemExit) as stopped:
-        command.main(line.split())
-    assert stopped.value.code == 2 and capsys.readouterr().err.count("\n") == 1
+def test_what_cannot_be_timed_is_refused_in_one_sentence(line, refused):
+    refused(command.main, *line.split())

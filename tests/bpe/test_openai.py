@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from miniclip.benchmarks.tokenizing import captions
 from miniclip.bpe.tokenizer import MERGES_FILE, Tokenizer, byte_alphabet
 from tests.bpe.test_tokenizer import in_python
+from tests.shared import must_refuse
 
 LANGUAGES = """
 a dog and a cat in front of the old house | un chien et un chat devant l’école, déjà vus à Noël
@@ -166,7 +167,5 @@ def test_a_merges_file_that_is_not_one_is_refused(ours, tmp_path):
         (b"#version\n" + b"a b\n" * 50_000, "two merges make the same"),
     ):
         path.write_bytes(bad)
-        with pytest.raises(ValueError, match=f"^[^\n]*{words}[^\n]*$"):
-            Tokenizer.openai(path)
-    with pytest.raises(ValueError, match="no merges file"):
-        Tokenizer.openai(tmp_path / "missing")
+        must_refuse(words, Tokenizer.openai, path)
+    must_refuse("no merges file", Tokenizer.openai, tmp_path / "missing")

@@ -1,4 +1,4 @@
-"""What the tests of data share: the embedded pairs, a cache of their own, shards, and pictures."""
+"""What the tests of data share: the embedded pairs, shards, and pictures."""
 
 import pytest
 
@@ -11,14 +11,6 @@ from tests.data.tars import Coloured, save
 def emoji():
     """The embedded pairs."""
     return open_pairs()
-
-
-@pytest.fixture(name="cache")
-def cache_folder(tmp_path_factory, monkeypatch):
-    """A folder of its own for cached files."""
-    folder = tmp_path_factory.mktemp("cache")
-    monkeypatch.setenv("MINICLIP_CACHE", str(folder))
-    return folder
 
 
 @pytest.fixture(name="packed")

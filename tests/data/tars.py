@@ -4,8 +4,10 @@ import contextlib
 import io
 import itertools
 import os
+import struct
 import tarfile
 import time
+import zlib
 
 import numpy as np
 import torch
@@ -89,9 +91,9 @@ def picture(kind="JPEG", colour=(200, 30, 90), size=(20, 16)):
     return file.getvalue()
 
 
-def write_tar(path, members, form=tarfile.USTAR_FORMAT):
+def write_tar(path, members, form=tarfile.USTAR_FORMAT, mode="w"):
     """A tar of (name, bytes or a type of member)."""
-    with tarfile.open(path, "w", format=form) as tar:
+    with tarfile.open(path, mode, format=form) as tar:
         for name, data in members:
             info = tarfile.TarInfo(name)
             if isinstance(data, tuple):
@@ -103,14 +105,27 @@ def write_tar(path, members, form=tarfile.USTAR_FORMAT):
     return str(path)
 
 
+def noise(width, height, seed=0):
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    return Image.fromarray(pixels)
+
+
+def png_chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width, height, *chunks, bits=1, colour=0):
+    """A PNG of these chunks. colour: 0 for grey, 2 for RGB."""
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + b"".join(chunks)
+
+
 def pictures():
     """One small picture of each kind that training data comes in."""
-    rng = np.random.default_rng(0)
-    noise = Image.fromarray(rng.integers(0, 256, (24, 32, 3), np.uint8))
     found = {}
     for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"):
         file = io.BytesIO()
-        noise.save(file, kind)
+        noise(32, 24).save(file, kind)
         found[kind.lower().replace("jpeg", "jpg")] = file.getvalue()
     return found
 

@@ -17,16 +17,11 @@ from miniclip.data.icons.icons import Icons
 from miniclip.data.loader import crop
 from miniclip.data.transforms import Preprocess, normalize, random_redrawing, redraw
 from tests.data.icons import made_up, small_pairs
-from tests.data.tars import same, steps
+from tests.data.tars import noise, same, steps
 
 SAID = ("a red circle. is it small? 3.5 cm!", "blue.")
 seeds = st.integers(0, 2**32)
 tenths = st.floats(-0.1, 0.1)
-
-
-def noise(side, seed=0):
-    pixels = np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
-    return Image.fromarray(pixels)
 
 
 def levels(image, **how):
@@ -109,7 +104,7 @@ def test_a_crop_is_changed_as_the_draw_says_and_a_white_one_stays_one_grey(seed)
 
 @given(st.floats(-0.3, 0.3), st.floats(0.9, 1.1), tenths)
 def test_turn_size_and_shift_are_those_of_a_redrawn_icon(turn, size, shift):
-    image, where = noise(24).convert("L"), dict(turn=turn, size=size, shift=(shift, -shift))
+    image, where = noise(24, 24).convert("L"), dict(turn=turn, size=size, shift=(shift, -shift))
     redrawn = redraw(image, 24, **where).permute(1, 2, 0)
     assert np.array_equal(levels(image.convert("RGB"), **where), redrawn)
 
@@ -190,7 +185,7 @@ class Twelve(Pairs):
         super().__init__("twelve", [(said[i % 2],) for i in range(12)], {"train": list(range(12))})
 
     def image(self, i):
-        return noise(20, i)
+        return noise(20, 20, i)
 
 
 @given(st.lists(st.sampled_from([*"ab .!?3\n", ". ", "! ", "\u3002"])).map("".join).map(one_line))

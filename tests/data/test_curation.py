@@ -12,7 +12,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from miniclip.common import UserError
 from miniclip.data import open_pairs
 from miniclip.data.__main__ import main
 from miniclip.data.curation.curate import curate, write_list
@@ -21,15 +20,7 @@ from miniclip.data.icons.icons import Icons
 from miniclip.data.shards.pack import pack
 from tests.data.icons import made_up
 from tests.data.tars import save, write_csv
-
-DOCS = pathlib.Path(__file__).parents[2] / "docs"
-
-
-def described(document, said):
-    """The summary without its first line, which names versions, is in a page of docs/."""
-    text = (DOCS / document).read_text(encoding="utf-8")
-    return said.partition("\n")[2] in text
-
+from tests.shared import ROOT, must_refuse
 
 # --- the summary
 
@@ -50,7 +41,8 @@ def test_the_summary_names_what_is_damaged_and_what_is_twice(tmp_path, capsys):
 def test_the_summary_of_the_embedded_pairs_is_what_the_documentation_shows(capsys):
     assert main([]) == 0
     said = capsys.readouterr().out
-    assert described("data.md", said), said
+    # but for its first line, which names versions
+    assert said.partition("\n")[2] in (ROOT / "docs/data.md").read_text(encoding="utf-8"), said
 
 
 # --- curation
@@ -114,8 +106,7 @@ def as_dict(found):
 def test_the_pairs_kept_are_those_of_a_plain_reference(captions, cap, count, pmi, names):
     want = plain(captions, cap, count, pmi, names)
     if not want:
-        with pytest.raises(UserError, match="lower --min-count"):
-            curate(pairs_of(captions), cap, count, pmi, names)
+        must_refuse("lower --min-count", curate, pairs_of(captions), cap, count, pmi, names)
         return
     found = curate(pairs_of(captions), cap, count, pmi, names)
     assert as_dict(found) == want
@@ -159,9 +150,7 @@ def test_a_list_of_other_pairs_is_refused(tmp_path, change, why):
     write_list(pairs, tmp_path / "a", curate(pairs, min_count=1))
     text = (tmp_path / "a").read_text()
     (tmp_path / "b").write_text(change(text))
-    with pytest.raises(UserError, match=re.escape(why)) as error:
-        keep_pairs(pairs, str(tmp_path / "b"))
-    assert "\n" not in str(error.value)
+    must_refuse(re.escape(why), keep_pairs, pairs, str(tmp_path / "b"))
 
 
 @pytest.mark.parametrize("shards", [False, True])

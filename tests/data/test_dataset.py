@@ -6,7 +6,6 @@ import hashlib
 import numpy as np
 import pytest
 
-from miniclip.common import UserError
 from miniclip.data.dataset import (
     LIST_COLUMNS,
     Pairs,
@@ -16,6 +15,7 @@ from miniclip.data.dataset import (
     some_pairs,
     text_hash,
 )
+from tests.shared import must_refuse
 
 
 def pairs_of(count):
@@ -53,8 +53,7 @@ def test_of_a_long_list_some_names_are_compared(tmp_path):
     for wrong in (0, 999, 1100, 1500):
         changed = "\n".join(rows).replace(f"{wrong},name {wrong},", f"{wrong},name x,")
         (tmp_path / "list.csv").write_text(changed)
-        with pytest.raises(UserError, match="does not fit"):
-            keep_pairs(pairs_of(2000), str(tmp_path / "list.csv"))
+        must_refuse("does not fit", keep_pairs, pairs_of(2000), str(tmp_path / "list.csv"))
 
 
 # --- queries and hashes
@@ -83,8 +82,14 @@ def test_a_hash_is_the_first_8_bytes_of_sha_256_and_every_tenth_is_held_out():
 # --- what is printed
 
 
-def test_a_long_text_keeps_its_beginning_and_its_end():
-    assert printable("a" * 80) == "a" * 80
-    assert printable("a" * 40 + "b" * 41) == "a" * 38 + " ... " + "b" * 37
-    assert printable("0123456789" * 3, 20) == "01234567 ... 3456789"
-    assert printable("a\nb\x1b[2J\udc80é") == r"a\nb\x1b[2J\udc80é"
+@pytest.mark.parametrize(
+    "text, size, printed",
+    [
+        ("a" * 80, 80, "a" * 80),
+        ("a" * 40 + "b" * 41, 80, "a" * 38 + " ... " + "b" * 37),
+        ("0123456789" * 3, 20, "01234567 ... 3456789"),
+        ("a\nb\x1b[2J\udc80é", 80, r"a\nb\x1b[2J\udc80é"),
+    ],
+)
+def test_a_long_text_keeps_its_beginning_and_its_end(text, size, printed):
+    assert printable(text, size) == printed

@@ -15,9 +15,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from miniclip.common import UserError
-from miniclip.data import BadPicture, files, image_io, open_pairs
+from miniclip.data import files, image_io, open_pairs
 from tests.data.tars import heic, save, write_csv
+from tests.shared import must_refuse
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0\ufeff"), min_size=1, max_size=20)
 ROWS = [("a.png", 'red, "very" red'), ("b.jpg", "a blue; flat | one"), ("sub/c.webp", "grün")]
@@ -60,8 +60,7 @@ def test_any_caption_comes_back_but_for_white_space_and_control_characters(
     if want:
         assert list(open_pairs(path).captions(0)) == want
     else:
-        with pytest.raises(UserError, match="an empty caption"):
-            open_pairs(path)
+        must_refuse("an empty caption", open_pairs, path)
 
 
 @pytest.mark.parametrize(
@@ -96,12 +95,13 @@ def test_what_is_wrong_with_one_row_costs_that_row(folder):
     text += "b.jpg, \n,lonely\nb.jpg\na\0b.png,nul\n" + "x" * 5000 + ".png,long\nb.jpg,blue\n"
     pairs = open_pairs(write_csv(folder, HEADER + text))
     assert said(pairs) == {"a.png": ("red",), "b.jpg": ("blue",)} and len(pairs.skipped) == 9
-    reasons = dict(pairs.skipped)
-    assert [*reasons.values()].count("an empty caption") == 2
-    assert reasons["line 3, none.png"] == "no such file or directory"
-    assert reasons["line 4, empty.png"] == "an empty file"
-    assert reasons["line 5, words.png"] == "not a picture that can be read"
-    assert reasons["line 6, folder.png"] == "not a file"
+    assert [why for _, why in pairs.skipped].count("an empty caption") == 2
+    assert {*pairs.skipped} > {
+        ("line 3, none.png", "no such file or directory"),
+        ("line 4, empty.png", "an empty file"),
+        ("line 5, words.png", "not a picture that can be read"),
+        ("line 6, folder.png", "not a file"),
+    }
 
 
 # --- a folder
@@ -145,10 +145,12 @@ def test_a_text_may_have_as_many_bytes_as_it_may_and_no_more(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes("é, ü".encode())  # 6 bytes, the first one of two
     assert files.read_text(path, 6) == "é, ü"
-    with pytest.raises(UserError, match="a.txt is too long"):
-        files.read_text(path, 5)
-    with pytest.raises(UserError, match="none.txt cannot be read: No such file or directory$"):
-        files.read_text(tmp_path / "none.txt")
+    must_refuse("a.txt is too long", files.read_text, path, 5)
+    must_refuse(
+        "none.txt cannot be read: No such file or directory$",
+        files.read_text,
+        tmp_path / "none.txt",
+    )
 
 
 # --- what is held out
@@ -296,5 +298,4 @@ def test_it_comes_upright_and_on_white():
 def test_without_the_package_one_sentence_says_what_to_install(monkeypatch):
     data = heic(PICTURE)
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    with pytest.raises(BadPicture, match=r"needs pillow-heif; pip install 'miniclip\[app\]'"):
-        image_io.check(data)
+    must_refuse(r"needs pillow-heif; pip install 'miniclip\[app\]'", image_io.check, data)

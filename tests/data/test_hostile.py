@@ -20,7 +20,7 @@ from miniclip.data.shards.tar_index import (
     PADDING,
     scan,
 )
-from tests.data.tars import picture, pictures, read_epoch, survive, write_tar
+from tests.data.tars import picture, pictures, png, png_chunk, read_epoch, survive, write_tar
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -49,15 +49,6 @@ def test_names_inside_a_tar_are_no_paths(tmp_path):
     pairs = open_pairs(path)
     assert all(pairs.image(i).getpixel((0, 0)) != (1, 2, 3) for i in range(len(pairs)))
     assert all("\x1b" not in report_skipped([(pairs.where(i), "x")]) for i in range(len(pairs)))
-
-
-def png_chunk(kind, data):
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png(width, height, *chunks, bits=1):
-    header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + b"".join(chunks)
 
 
 @functools.cache

@@ -16,9 +16,7 @@ import pytest
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
-from PIL import Image
 
-from miniclip.common import UserError
 from miniclip.data import BadPicture, Pairs
 from miniclip.data.loader import (
     AHEAD,
@@ -30,7 +28,8 @@ from miniclip.data.loader import (
     planned_parts,
     with_unique_names,
 )
-from tests.data.tars import letters, read_epoch, same, steps, texts_of
+from tests.data.tars import letters, noise, read_epoch, same, steps, texts_of
+from tests.shared import must_refuse
 
 SIZE, SCALE = 8, (0.6, 1.0)
 seeds = st.integers(0, 2**32)
@@ -50,8 +49,7 @@ class Noise(Pairs):
             raise BadPicture("damaged")
         if i in self.deadly:
             os._exit(3)
-        pixels = np.random.default_rng(i).integers(0, 256, (12, 15, 3)).astype(np.uint8)
-        return Image.fromarray(pixels)
+        return noise(15, 12, i)
 
 
 # --- the order of an epoch
@@ -194,8 +192,7 @@ def test_every_rank_has_the_same_number_of_parts_and_none_is_empty_or_too_large(
 def test_pairs_that_are_too_few_and_arguments_out_of_their_range_are_refused(train, how, words):
     pairs = Noise(3)
     pairs.splits["train"] = train
-    with pytest.raises(UserError, match=words):
-        steps(pairs, 1, **dict(batch_size=8) | how)
+    must_refuse(words, steps, pairs, 1, **dict(batch_size=8) | how)
 
 
 @pytest.mark.parametrize("kind", [set, dict.fromkeys, iter, np.array, torch.tensor])

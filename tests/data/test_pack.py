@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from miniclip.benchmarks.loading import photograph
-from miniclip.common import UserError
 from miniclip.data import image_io, open_pairs
 from miniclip.data.__main__ import main
 from miniclip.data.shards.pack import pack
 from miniclip.data.transforms import training_crop
 from tests.data.tars import Coloured
+from tests.shared import must_refuse
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -56,8 +56,7 @@ def test_packing_twice_gives_the_same_bytes_and_leaves_nothing_else(tmp_path):
     pack(Coloured(7), tmp_path / "out", 3)
     first = files()
     for count, words in ((7, "00000.tar exists; .* --overwrite"), (6, "holds 00002.tar, which")):
-        with pytest.raises(UserError, match=words):
-            pack(Coloured(count), tmp_path / "out", 3)
+        must_refuse(words, pack, Coloured(count), tmp_path / "out", 3)
     pack(Coloured(7), tmp_path / "out", 3, overwrite=True)
     assert files() == first and sorted(first) == ["00000.tar", "00001.tar", "00002.tar"]
 
@@ -72,8 +71,7 @@ def test_webdataset_reads_what_is_packed(packed):
 
 def test_without_webdataset_a_sentence_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "braceexpand", None)
-    with pytest.raises(UserError, match="braces need: pip install webdataset"):
-        open_pairs(tmp_path / "{0..1}.tar")
+    must_refuse("braces need: pip install webdataset", open_pairs, tmp_path / "{0..1}.tar")
 
 
 @given(st.integers(8, 88), st.integers(8, 88), st.integers(0, 7), st.integers(24, 150))

@@ -5,8 +5,8 @@ import json
 import pytest
 from PIL import Image
 
-from miniclip.common import UserError
 from miniclip.data import open_pairs
+from tests.shared import must_refuse
 
 
 @pytest.fixture
@@ -87,10 +87,8 @@ def test_a_column_split_says_what_is_held_out(pictures, tmp_path, monkeypatch):
 
 def test_a_damaged_parquet_and_options_of_others_are_refused(tmp_path):
     (tmp_path / "p.parquet").write_bytes(b"PAR1" + bytes(20))
-    with pytest.raises(UserError, match="is damaged|pip install pyarrow"):
-        open_pairs(tmp_path / "p.parquet")
-    with pytest.raises(UserError, match="--icons is for icons, not for records"):
-        open_pairs([("0.png", "a")], icons="x")
+    must_refuse("is damaged|pip install pyarrow", open_pairs, tmp_path / "p.parquet")
+    must_refuse("--icons is for icons, not for records", open_pairs, [("0.png", "a")], icons="x")
 
 
 def test_two_pictures_may_have_one_name_and_one_picture_two(tmp_path, pictures):

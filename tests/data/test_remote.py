@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
-from miniclip.common import UserError
 from miniclip.data import open_pairs
 from miniclip.data.shards.pack import pack
 from tests.data.tars import Coloured
+from tests.shared import must_refuse
 
 try:
     import s3fs
@@ -95,8 +95,7 @@ def test_an_interrupted_transfer_is_tried_again_and_never_leaves_half_a_file(
     assert kept.read_bytes() == (tmp_path / "bucket/00000.tar").read_bytes()
     kept.unlink()
     server.ill = 1000
-    with pytest.raises(UserError, match="00000.tar cannot be fetched: "):
-        open_pairs(address)
+    must_refuse("00000.tar cannot be fetched: ", open_pairs, address)
     assert not files(cache / "shards")
 
 
@@ -113,9 +112,7 @@ def test_what_is_not_there_is_named_and_the_others_are_read(server, cache, tmp_p
         f"{server.address}/forbidden.tar": "cannot be fetched: .*403",
         f"{server.address}/page.tar": "cannot be fetched: .*not a tar",
     }.items():
-        with pytest.raises(UserError, match=says) as error:
-            open_pairs(source)
-        assert "\n" not in str(error.value)
+        must_refuse(says, open_pairs, source)
     assert server.asked.count("/forbidden.tar") == 1
 
 
@@ -127,5 +124,4 @@ def test_shards_of_one_name_at_two_addresses_are_two_files(tmp_path):
 
 def test_without_fsspec_a_sentence_says_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "miniclip.data.shards.remote", None)
-    with pytest.raises(UserError, match=r"pip install 'miniclip\[remote\]'"):
-        open_pairs("s3://a/0.tar")
+    must_refuse(r"pip install 'miniclip\[remote\]'", open_pairs, "s3://a/0.tar")

@@ -11,15 +11,8 @@ from miniclip.data.dataset import BadPicture
 from miniclip.data.threads import in_order, in_threads, read_all
 
 
-@pytest.fixture
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
-def test_batches_are_in_order_from_threads_of_one_core(two_threads):
+def test_batches_are_in_order_from_threads_of_one_core(set_threads):
+    set_threads(2)
     who, meeting = set(), threading.Barrier(2)  # passes when two threads are at work
 
     def work(batch):
@@ -35,7 +28,9 @@ def test_batches_are_in_order_from_threads_of_one_core(two_threads):
     assert torch.get_num_threads() == 2 and not [*in_threads(work, [], 4)]
 
 
-def test_an_error_is_raised_where_its_batch_is_and_a_bad_picture_costs_itself_only(two_threads):
+def test_an_error_is_raised_where_its_batch_is_and_a_bad_picture_costs_itself_only(set_threads):
+    set_threads(2)
+
     def read(i):
         if i % 5 == 0:
             raise BadPicture(f"damaged {i}") if i < 10 else UserError("wrong")

@@ -18,6 +18,7 @@ from miniclip.data.transforms import (
     to_rgb,
     training_crop,
 )
+from tests.data.tars import noise
 
 MODES = "1 L P RGB RGBA RGBX RGBa LA CMYK YCbCr LAB HSV I;16 I;16L I;16B I;16N".split()
 sides = st.integers(1, 90)
@@ -27,11 +28,6 @@ def unnormalize(x):
     """(3, H, W) float32 -> (H, W, 3) uint8 array: the picture that a tensor was made of."""
     mean, std = (torch.tensor(numbers).view(3, 1, 1) for numbers in (MEAN, STD))
     return ((x * std + mean) * 255).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
-
-
-def noise(width, height, seed=0):
-    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return Image.fromarray(pixels)
 
 
 def in_mode(image, mode):

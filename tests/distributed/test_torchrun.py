@@ -15,8 +15,7 @@ import torch
 
 from miniclip.training.freeze import tower_of
 from tests.runs import assert_same_weights, final, on
-
-ROOT = Path(__file__).parents[2]
+from tests.shared import ROOT
 
 
 def start(ranks, pairs_csv, out, *more, restarts=0, program=None):

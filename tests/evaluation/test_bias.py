@@ -48,11 +48,14 @@ def test_errors_are_counted_by_group_for_each_wording(report):
     tones = {"dark": (0, 1), "light": (1, 1), "two tones": (0, 1), "no tone stated": (0, 3)}
     assert errors("name alone") == groups | tones  # the cook at 60 degrees is nearer to 90
     # 10 degrees is the boundary of man cook and man judge
-    assert errors("every name for a man")["not stated"] == (1, 1)
-    assert errors("every name for a woman")["woman"] == (0, 2)
     # under all three the best name of a class counts: 60 is nearest to woman cook, 20 to man judge
-    assert errors("each class under all three")["light"] == (0, 1)
-    assert errors("each class under all three")["not stated"] == (1, 1)
+    for wording, group, count in (
+        ("every name for a man", "not stated", (1, 1)),
+        ("every name for a woman", "woman", (0, 2)),
+        ("each class under all three", "light", (0, 1)),
+        ("each class under all three", "not stated", (1, 1)),
+    ):
+        assert errors(wording)[group] == count, wording
     context.pairs = Plane([])
     with pytest.raises(ValueError, match="name no groups"):
         bias.write(context)

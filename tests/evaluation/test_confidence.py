@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from miniclip.common import UserError
 from miniclip.evaluation.confidence import (
     binomial_tail,
     clopper_pearson,
@@ -15,6 +14,7 @@ from miniclip.evaluation.confidence import (
     share,
     wilson,
 )
+from tests.shared import must_refuse
 
 counts = st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
@@ -54,16 +54,14 @@ def test_an_interval_contains_its_share_and_the_exact_one_is_mirrored(count):
 
 @pytest.mark.parametrize("right, n", [(1, 0), (3, 2), (-1, 4)])
 def test_what_is_no_share_is_refused(right, n):
-    with pytest.raises(ValueError, match="no share"):
-        clopper_pearson(right, n)
+    must_refuse("no share", clopper_pearson, right, n)
 
 
 def test_balanced_accuracy_weighs_classes_alike():
     found = scores(torch.tensor([[1.0, 0.0, 0.0]] * 5), [0, 0, 0, 1, 2])  # the first class for all
     assert (found["accuracy"], found["n"]) == (0.6, 5)
     assert found["balanced_accuracy"] == pytest.approx(1 / 3)
-    with pytest.raises(UserError, match="no labelled pictures"):
-        scores(torch.zeros(0, 2), [])
+    must_refuse("no labelled pictures", scores, torch.zeros(0, 2), [])
 
 
 @given(st.integers(2, 12), st.integers(1, 30), st.integers(0, 99))
@@ -91,5 +89,4 @@ def test_mcnemars_exact_test_is_a_binomial_test_of_the_pictures_that_differ(answ
 
 
 def test_mcnemar_needs_answers_to_the_same_pictures():
-    with pytest.raises(ValueError, match="same pictures"):
-        mcnemar([1], [1, 0])
+    must_refuse("same pictures", mcnemar, [1], [1, 0])

@@ -19,6 +19,7 @@ from miniclip.evaluation.context import (
 from miniclip.evaluation.families import TEMPLATES
 from miniclip.training.checkpoint import FORMAT
 from tests.evaluation.fakes import Features, Plane, context_of, labelled
+from tests.shared import must_refuse
 
 
 @pytest.fixture
@@ -40,8 +41,7 @@ def test_the_pairs_of_a_run_are_opened_as_it_did_and_cut_as_it_did(run, capsys):
         pairs, trained_on = open_data(run, data)
         assert trained_on and len(pairs) == 30 and len(pairs.splits["train"]) == 2
         assert len(pairs.splits["heldout"]) > 0 and "icons" in capsys.readouterr().out
-    with pytest.raises(UserError, match="filepath"):
-        open_data(run, caption_column="filepaths")
+    must_refuse("filepath", open_data, run, caption_column="filepaths")
 
 
 def test_the_pairs_of_a_run_are_recognized_after_they_were_moved(run, tmp_path):
@@ -65,6 +65,7 @@ def test_all_of_other_pairs_are_asked_for_without_the_options_of_the_run(run, tm
 def test_weights_of_elsewhere_are_tested_on_the_embedded_pairs(run):
     pairs, trained_on = open_data(run | {"format": "other"})
     assert pairs.rows and not trained_on and pairs.splits["train"]
+    assert open_data({"format": FORMAT, "options": {"data": None}}, "emoji")[1], "by their word"
 
 
 def named(names="abc", pictures=None):
@@ -90,20 +91,21 @@ def test_templates_suit_the_pictures_unless_they_are_given(imagenet, tmp_path):
     pairs, icons, own = Plane([]), Plane([]), tmp_path / "own.txt"
     icons.homes = [{"tabler"}]
     assert read_templates("imagenet") == ["an {}"]
-    assert templates_for(pairs, named(pictures=pairs)) == EMOJI_TEMPLATES
-    assert (
-        templates_for(pairs, named(pictures=icons)) == PLAIN_TEMPLATES == templates_for(pairs, None)
-    )
-    assert templates_for(icons, None) == list(TEMPLATES)
-    assert templates_for(icons, named(pictures=pairs)) == PLAIN_TEMPLATES
+    for source, home, want in (
+        (pairs, named(pictures=pairs), EMOJI_TEMPLATES),
+        (pairs, named(pictures=icons), PLAIN_TEMPLATES),
+        (pairs, None, PLAIN_TEMPLATES),
+        (icons, None, [*TEMPLATES]),
+        (icons, named(pictures=pairs), PLAIN_TEMPLATES),
+    ):
+        assert templates_for(source, home) == want
     benchmark = named(pictures=pairs)
     benchmark.templates = ["a {c}."]
     assert templates_for(icons, benchmark) == ["a {}."]
     own.write_text("{}\nthe {} here\n")
     assert read_templates(own) == ["{}", "the {} here"]
     own.write_text("{}\n{} and {}\n")
-    with pytest.raises(UserError, match="'{} and {}' must hold {} once"):
-        read_templates(own)
+    must_refuse("'{} and {}' must hold {} once", read_templates, own)
 
 
 def test_a_shift_has_the_labels_of_the_classes_at_home(monkeypatch):
@@ -127,8 +129,7 @@ def test_a_shift_has_the_labels_of_the_classes_at_home(monkeypatch):
         (["x=other"], named(), "do not have: d"),
         (["x=folder"], None, "add --images"),
     ):
-        with pytest.raises(UserError, match=reason):
-            shifts(given, home=home)
+        must_refuse(reason, shifts, given, home=home)
 
 
 def test_the_other_drawings_of_the_embedded_emoji_are_shifts_where_they_can_be_drawn(
@@ -187,8 +188,7 @@ def test_zero_shot_beside_probes_is_among_their_classes(report):
     assert [found.zero_shot["away"][key] for key in ("value", "n")] == [2 / 3, 3]
     assert list(found.zero_shot) == ["home", "away"], "the shift without such classes is left out"
     found.labelled.splits["test"] = [4]
-    with pytest.raises(UserError, match="no picture to test on"):
-        found._tests(found.features.images)
+    must_refuse("no picture to test on", found._tests, found.features.images)
 
 
 def test_probes_are_on_three_kinds_of_features_and_tested_at_home_and_away(report, monkeypatch):

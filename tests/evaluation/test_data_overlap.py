@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import stats
 
-from miniclip.common import UserError
 from miniclip.evaluation import data_overlap
 from miniclip.evaluation.data_overlap import all_minus_clean
 from tests.evaluation.fakes import Features, Plane, context_of, gallery, labelled
+from tests.shared import must_refuse
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
@@ -46,8 +46,7 @@ def test_a_row_of_the_table_by_hand():
 
 @pytest.mark.parametrize("right, overlapping", [([], []), ([1, 0], [1]), ([1], [])])
 def test_answers_and_pictures_must_be_as_many_and_not_none(right, overlapping):
-    with pytest.raises(ValueError, match="do not go with"):
-        all_minus_clean(right, overlapping)
+    must_refuse("do not go with", all_minus_clean, right, overlapping)
 
 
 class Patterns(Plane):
@@ -105,8 +104,7 @@ def test_what_is_compared_with_is_said(report, overlapping, monkeypatch, most):
     assert ("drawn at random" in report.said()) == (most == 2)  # there are 3
     assert "training split of plane takes its place" in report.said()
     overlapping.pairs.splits["train"] = []
-    with pytest.raises(UserError, match="not known"):
-        data_overlap.write(overlapping)
+    must_refuse("not known", data_overlap.write, overlapping)
 
 
 def test_tests_without_overlap_have_no_figure(report, overlapping):

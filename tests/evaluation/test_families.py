@@ -23,7 +23,7 @@ from miniclip.evaluation.families import (
 )
 from miniclip.evaluation.features import FeatureCache, picture_source
 from miniclip.model.clip import create_model
-from tests.data.icons import NAMES, small_pairs
+from tests.data.icons import NAMES, made_up, small_pairs
 from tests.evaluation.fakes import context_of
 
 
@@ -65,8 +65,7 @@ def test_the_section_asks_every_family_and_the_combinations_held_out(report, mon
     monkeypatch.setattr(families, "held_out_combinations", lambda names: ({frozenset("ab")}, set()))
     homes = {"carbon": ["a", "b", "c d", "a b", "b a", "c a"], "tabler": ["a", "b", "c b", "d b"]}
     owned = [[(home, name, "")] for home, names in homes.items() for name in names]
-    inks = np.random.default_rng(0).integers(0, 256, (len(owned), 32, 32)).astype(np.uint8)
-    pairs = Icons(drawn=(owned, inks))
+    pairs = Icons(drawn=made_up(owned))
     assert pairs.splits["heldout_names"] == [3, 4] and len(pairs.splits["train"]) == 4
     context = context_of(report, features_of(["a b c d"]), pairs=pairs, templates=TEMPLATES)
     found = write(context)

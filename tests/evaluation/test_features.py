@@ -72,10 +72,7 @@ class Stamped(Coloured):
         return super().image(i)
 
 
-def test_features_are_kept_by_the_weights_and_the_stamps_of_the_pictures(
-    small, monkeypatch, tmp_path
-):
-    monkeypatch.setenv("MINICLIP_CACHE", str(tmp_path))
+def test_features_are_kept_by_the_weights_and_the_stamps_of_the_pictures(small, monkeypatch, cache):
     want, source = encode_images(small, Coloured(6), range(6))[0], Stamped(6, bad=[2])
     other = copy.deepcopy(small)
     other.visual.bn1.running_mean += 1  # a buffer, no parameter
@@ -94,12 +91,11 @@ def test_features_are_kept_by_the_weights_and_the_stamps_of_the_pictures(
     assert opened(small, [1, 3, 5]) == [3]
     monkeypatch.setattr(source, "stamp", lambda i: None)
     assert opened(small, [1]) == [1], "nothing tells whether it has changed"
-    next(tmp_path.iterdir()).write_bytes(b"damaged")
+    next(cache.iterdir()).write_bytes(b"damaged")
     assert opened(small, [1]) == [1]
 
 
-def test_what_was_encoded_before_an_error_is_kept(small, monkeypatch, tmp_path):
-    monkeypatch.setenv("MINICLIP_CACHE", str(tmp_path))
+def test_what_was_encoded_before_an_error_is_kept(small, monkeypatch, cache):
     source, more = Stamped(40), Stamped(41)
     monkeypatch.setattr(more, "image", lambda i: source.image(i) if i < 40 else 1 / 0)
     with pytest.raises(ZeroDivisionError):

@@ -15,7 +15,7 @@ from miniclip.evaluation.held_out import HeldOut, heldout_numbers
 from miniclip.loss import clip_loss
 from miniclip.training import checkpoint
 from miniclip.training.logging import read_log
-from tests.runs import assert_same_weights, final, run
+from tests.runs import assert_same_weights, final, lengthen, run
 
 
 def measured(out):
@@ -84,9 +84,7 @@ def test_best_has_the_lowest_loss_and_stays_where_a_resumed_run_has_no_lower_one
     assert best["step"] == 1 + losses.index(min(losses)) and "optimizer" not in best
     checkpoint.save(out / "best.pt", best | {"heldout_loss": 0.0})
     before = (out / "best.pt").read_bytes()
-    state = final(out)
-    state["options"]["steps"] = 5
-    checkpoint.save(out / "checkpoint.pt", state)
+    lengthen(out, 5)
     run(pairs_csv, out, "--resume", "--eval-every", 1)
     assert (out / "best.pt").read_bytes() == before and len(measured(out)) == 5
 

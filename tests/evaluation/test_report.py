@@ -2,12 +2,12 @@
 
 import pytest
 
-from miniclip.common import UserError
 from miniclip.evaluation import ensembles, linear_probe, robustness
 from miniclip.evaluation.confidence import share
 from miniclip.evaluation.ensembles import GENERIC
 from miniclip.evaluation.report.writer import Report
 from tests.evaluation.fakes import Features, context_of, directed, labelled
+from tests.shared import must_refuse
 
 
 def test_a_table_is_aligned_in_the_terminal_and_markdown_in_the_file(tmp_path, capsys):
@@ -20,12 +20,15 @@ def test_a_table_is_aligned_in_the_terminal_and_markdown_in_the_file(tmp_path, c
     written = (tmp_path / "new/report.md").read_text().splitlines()
     assert written[2:5] == ["| name | a | b\\|c |", "|---|---:|---:|", "| x\x1b | 0.123 | - |"]
     assert written[7:10] == ["![a](a.b.png)", "", "What it shows."]
-    with pytest.raises(UserError, match="not a figure"):
-        report.figure("a.b.png", "Somebody else's file.", None)
+    must_refuse("not a figure", report.figure, "a.b.png", "Somebody else's file.", None)
     Report(tmp_path / "new", "again")  # replaces its own
     (tmp_path / "new/report.md").write_text("notes of three weeks")
-    with pytest.raises(UserError, match="report.md was not written by this command"):
-        Report(tmp_path / "new", "again")
+    must_refuse("report.md was not written by this command", Report, tmp_path / "new", "again")
+
+
+def test_a_title_that_is_not_utf_8_is_written(tmp_path):
+    Report(tmp_path, "on p\udcfd.csv").write()
+    assert b"on p\\udcfd.csv" in (tmp_path / "report.md").read_bytes()
 
 
 # zero-shot
@@ -78,8 +81,7 @@ def test_probes_say_what_they_leave_out_and_what_zero_shot_is_worth(report, cont
     assert linear_probe.write(context)["shots_worth"] is None
     assert "more than were tried" in report.captions["shots.png"]
     context.classes_and_shots = [], []
-    with pytest.raises(UserError, match="too few"):
-        linear_probe.write(context)
+    must_refuse("too few", linear_probe.write, context)
 
 
 def test_shifts_compare_with_the_line_through_the_baselines(report, context):
@@ -94,8 +96,7 @@ def test_shifts_compare_with_the_line_through_the_baselines(report, context):
     (families, line), _ = report.drawn["shift.png"]
     assert len(families["probes on raw pixels"]) == 3 and line == found["baseline"]
     context.probes["raw pixels"] = {"full": {"home": 0.5, "away": 0.5}, "curve": {}}
-    with pytest.raises(UserError, match="two models"):
-        robustness.write(context)
+    must_refuse("two models", robustness.write, context)
 
 
 def test_without_a_shift_there_is_nothing_to_measure(report, context):
@@ -108,5 +109,4 @@ def test_without_a_shift_there_is_nothing_to_measure(report, context):
 )
 def test_a_shift_of_too_few_pictures_is_told_from_none(report, context, missing):
     vars(context).update(missing)
-    with pytest.raises(UserError, match="enough|too few"):
-        robustness.write(context)
+    must_refuse("enough|too few", robustness.write, context)

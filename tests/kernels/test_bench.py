@@ -1,21 +1,19 @@
 """`kernels.bench`: every loss is measured. The GPU half runs here on a CPU: what only a card has is
 replaced, and the losses are ours to choose."""
 
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from kernels.bench import __main__ as bench
+from tests.shared import python
 
 
 @pytest.mark.slow
 def test_the_cpu_half_times_every_loss():
-    line = "-m kernels.bench --device cpu --sizes 64 128 --dim 32 --rounds 1"
-    done = subprocess.run([sys.executable, *line.split()], capture_output=True, text=True)
-    assert all(done.stdout.count(name) == 4 for name in bench.LOSSES), done
+    said = python(*"-m kernels.bench --device cpu --sizes 64 128 --dim 32 --rounds 1".split())
+    assert all(said.count(name) == 4 for name in bench.LOSSES), said
 
 
 def test_a_loss_that_fails_says_why_and_the_others_are_measured(monkeypatch, capsys):

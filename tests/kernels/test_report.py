@@ -3,13 +3,13 @@
 import json
 import math
 import os
-import subprocess
-import sys
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.shared import python
 
 pytest.importorskip("triton")
 from kernels.fused import tile_config  # noqa: E402
@@ -107,17 +107,6 @@ def test_tiles_are_powers_of_two_that_fit(d, arch, size, kernel):
     assert (
         unused or arch == 0 or bytes <= (227 if tile_config.uses_tma(arch, size, d) else 99) * 1024
     )
-    rows = tile_config.row_shape(d)
-    assert rows["DP"] / 2 < d <= rows["DP"] and rows["ROWS"] * rows["DP"] <= max(2048, rows["DP"])
-
-
-@given(st.integers(1, 2**22), st.sampled_from([torch.float16, torch.float32]))
-def test_a_chunk_of_the_gradient_is_the_most_rows_in_256_mib(columns, dtype):
-    rows = tile_config.default_chunk(columns, dtype)
-    assert rows % 128 == 0 and 2048 <= rows <= 8192
-    row_bytes = columns * dtype.itemsize
-    assert rows == 2048 or rows * row_bytes <= 2**28
-    assert rows == 8192 or (rows + 128) * row_bytes > 2**28
 
 
 def test_descriptors_are_for_16_bit_operands_on_hopper_and_data_centre_blackwell():
@@ -160,8 +149,8 @@ def test_an_ordinary_tile_takes_the_shortest_way_after_its_last_product():
 @pytest.mark.slow
 @pytest.mark.parametrize("d", [16, 64])
 def test_the_kernels_for_narrow_features_compile_for_hopper(d):
-    done = run("-m", "kernels.report", *f"--arch 90 --dtype fp16 --sizes 512 --dim {d}".split())
-    assert done.returncode == 0 and " 0 broken bars" in done.stdout, done.stderr[-500:]
+    said = run("-m", "kernels.report", *f"--arch 90 --dtype fp16 --sizes 512 --dim {d}".split())
+    assert " 0 broken bars" in said
 
 
 @pytest.mark.slow
@@ -182,8 +171,7 @@ params = [p for kernel, _ in KERNELS.values() for p in kernel.params]
 numbers["specialised"] = [p.name for p in params if not (p.is_constexpr or p.do_not_specialize)]
 print(json.dumps(numbers))
 """
-    done = run("-c", code)
-    found = json.loads(done.stdout)
+    found = json.loads(run("-c", code))
     # 64 rows and 128 columns an instruction of a warpgroup, 16 deep, and BK = 64; both groups have code
     assert found["wgmma"] == 256 // 64 * (64 // 16) and found["warps"] == 8, found
     assert found["epilogue"]["exp2"] == 128 and found["epilogue"]["shuffles"] == 2 * 4, found
@@ -193,15 +181,12 @@ print(json.dumps(numbers))
 
 
 def run(*arguments):
-    """python with these arguments, without the interpreter: on a GPU kernels are compiled."""
+    """What Python prints, without the interpreter: on a GPU kernels are compiled."""
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
-    command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment)
+    return python(*arguments, env=environment)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("which", ["--arch 120 --dtype fp16 --dim 512", ""])
 def test_shipped_kernels_compile_within_their_bars(which):
-    done = run("-m", "kernels.report", "--check", *which.split())
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "0 broken bars" in done.stdout
+    assert "0 broken bars" in run("-m", "kernels.report", "--check", *which.split())

@@ -1,8 +1,6 @@
 """The models are those of the paper: their sizes, and open_clip's features and training curve."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -16,6 +14,7 @@ from miniclip.training.recipe import parameter_groups
 from miniclip.weights import reading
 from tests.model.numbers import as_if_trained, assert_same_gradients, batch, gradients
 from tests.rounding import rounding, tower_error
+from tests.shared import python
 
 pytestmark = pytest.mark.numerics
 
@@ -203,23 +202,8 @@ def test_the_model_for_icons_is_the_one_in_the_package():
     assert own.config == released
 
 
-@pytest.mark.parametrize(
-    "name, change",
-    [
-        ("rn_mini", dict(vision_patch=16)),
-        ("rn_mini", dict(vision_layers=4)),
-        ("vit_mini", dict(vision_patch=None)),
-        ("vit_mini", dict(vision_layers=[1, 1])),
-        ("vit_mini", dict(vision_layers=(1, 1))),
-    ],
-)
-def test_a_resnet_has_no_patch_and_a_vit_no_list_of_stages(name, change):
-    with pytest.raises(ValueError, match="a ViT has a number of layers and a patch, and a ResNet"):
-        create_model(name, **change)
-
-
 def test_importing_miniclip_imports_nothing_heavy():
     code = "import miniclip, sys; assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    python("-c", code)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         miniclip.nothing

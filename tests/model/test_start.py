@@ -88,6 +88,16 @@ REFUSED = [
     *((lambda n=n: resize_positions(torch.zeros(n, 4), 2), "a square") for n in (0, 1, 3, 4, 9)),
     *((tokens(*shape), "with L from 1 to 12") for shape in ((2, 13), (2, 0), (12,), (1, 2, 3))),
     (lambda: create_model("ViT-B-33"), "there are rn50, rn101"),
+    *(
+        (lambda n=name, how=how: create_model(n, **how), "a ViT has a number of layers and a patch")
+        for name, how in (
+            ("rn_mini", dict(vision_patch=16)),
+            ("rn_mini", dict(vision_layers=4)),
+            ("vit_mini", dict(vision_patch=None)),
+            ("vit_mini", dict(vision_layers=[1, 1])),
+            ("vit_mini", dict(vision_layers=(1, 1))),
+        )
+    ),
     (lambda: create_model("rn50", image_size=0), "image_size .*whole number from 1"),
     (lambda: create_model("rn50", vision_layers=[3, 257]), "vision_layers .*from 1 to 256"),
     (lambda: create_model("vit_b32", vision_patch=2.0), "vision_patch .*whole number"),

@@ -69,14 +69,3 @@ def said(main, arguments, capsys):
     """What a command prints that ends with 0."""
     assert main([str(a) for a in arguments]) == 0
     return capsys.readouterr().out
-
-
-def refusal(main, arguments, capsys):
-    """The one sentence with which a command refuses its arguments and ends with 2."""
-    try:
-        main([str(a) for a in arguments])
-    except SystemExit as stop:
-        error = capsys.readouterr().err
-        assert stop.code == 2 and error.count("\n") == 1 and "error: " in error, error
-        return error
-    raise AssertionError(f"{arguments} was not refused")

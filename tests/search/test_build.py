@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import pathlib
 import shutil
 import subprocess
 import sys
@@ -21,9 +20,8 @@ from miniclip.search import embed
 from miniclip.search.build import build, main
 from miniclip.search.database import Index, database_in
 from miniclip.search.embed import open_encoder, scan
-from tests.search.folders import agrees_with, fill, refusal, said, tiny_checkpoint
-
-ROOT = pathlib.Path(__file__).parents[2]
+from tests.search.folders import agrees_with, fill, said, tiny_checkpoint
+from tests.shared import ROOT, must_refuse
 
 
 @pytest.fixture
@@ -230,7 +228,7 @@ def test_a_folder_that_may_not_be_read_is_skipped(indexed, monkeypatch):
     assert scan(root)[1] == [("below/deep 1", "a folder that cannot be read")]
 
 
-def test_what_is_wrong_is_one_sentence(checkpoint, tmp_path, capsys):
+def test_what_is_wrong_is_one_sentence(checkpoint, tmp_path, capsys, refused):
     other = tiny_checkpoint(tmp_path / "other.pt", seed=1)
     fill(tmp_path / "in", 3)
     fill(tmp_path / "in 2", 3)
@@ -252,7 +250,7 @@ def test_what_is_wrong_is_one_sentence(checkpoint, tmp_path, capsys):
         ("in", ["--checkpoint", other, *index], printable(checkpoint), printable(other)),
         ("in 2", index, f"holds the index of {printable(tmp_path / 'in')};"),
     ):
-        error = refusal(main, [tmp_path / folder, "--checkpoint", checkpoint, *options], capsys)
+        error = refused(main, tmp_path / folder, "--checkpoint", checkpoint, *options)
         assert all(word in error for word in words), (words, error)
     assert (tmp_path / "i/index.sqlite").read_bytes() == before
     assert not (tmp_path / "no files/.miniclip").exists()
@@ -261,8 +259,7 @@ def test_what_is_wrong_is_one_sentence(checkpoint, tmp_path, capsys):
 def test_two_processes_do_not_write_one_index_and_it_is_read_meanwhile(indexed):
     root, update = indexed
     with database_in(root / ".miniclip", write=True):  # another connection is as another process
-        with pytest.raises(UserError, match="another process is reading or writing"):
-            update()
+        must_refuse("another process is reading or writing", update)
         assert len(Index.open(root / ".miniclip")) == 9
     update()
 
@@ -298,5 +295,4 @@ def test_a_model_that_has_diverged_is_refused(checkpoint, tmp_path):
     fill(tmp_path, 2)
     broken = open_encoder(checkpoint, device="cpu")
     torch.nn.init.constant_(broken.model.visual.proj, np.nan)
-    with pytest.raises(UserError, match="not finite"):
-        build(tmp_path, tmp_path / "i", broken)
+    must_refuse("not finite", build, tmp_path, tmp_path / "i", broken)

@@ -1,17 +1,13 @@
 """A database that is checked, names of any bytes, and the folder that an index is of."""
 
 import shutil
-from pathlib import Path
 
 import numpy as np
-import pytest
 
-from miniclip.common import UserError
 from miniclip.search import database
 from miniclip.search.database import Index, database_in
 from tests.search.folders import random_index, write_index
-
-WRITTEN = Path(__file__).parents[1] / "written"
+from tests.shared import WRITTEN, must_refuse
 
 
 def test_an_index_is_read_as_it_was_written(tmp_path, monkeypatch):
@@ -55,14 +51,5 @@ def test_it_is_read_while_another_process_changes_more_than_its_cache_holds(tmp_
 
 def test_a_file_of_another_program_is_no_old_index_and_stays_alone(tmp_path):
     (tmp_path / "index.npz").write_text("mine")
-    with pytest.raises(UserError, match="index.npz cannot be read as an index"):
-        database_in(tmp_path, write=True).__enter__()
+    must_refuse("index.npz cannot be read as an index", database_in(tmp_path, write=True).__enter__)
     assert [path.name for path in tmp_path.iterdir()] == ["index.npz"]
-
-
-def test_an_index_inside_its_folder_moves_with_it_and_another_names_it(tmp_path):
-    for place in (tmp_path / "photos/.miniclip", tmp_path / "elsewhere"):
-        write_index(random_index(tmp_path / "photos", 2), place)
-    (tmp_path / "photos").rename(tmp_path / "moved")
-    assert Index.open(tmp_path / "moved/.miniclip").path(0) == tmp_path / "moved/0.png"
-    assert Index.open(tmp_path / "elsewhere").path(0) == tmp_path / "photos/0.png"

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from miniclip.common import UserError
 from miniclip.data import open_pairs
 from miniclip.data.shards.pack import pack
 from miniclip.search.embed import main, open_encoder
-from tests.search.folders import fill, fresh, refusal, said
+from tests.search.folders import fill, fresh, said
+from tests.shared import must_refuse
 
 
 @pytest.fixture
@@ -52,10 +52,9 @@ def test_a_text_file_gives_a_row_for_each_sentence(embedded, checkpoint, tmp_pat
 
 @pytest.mark.parametrize("kind", ["csv", "txt", "shards"])
 def test_pairs_give_both_sides_and_which_caption_is_whose(
-    embedded, checkpoint, tmp_path, monkeypatch, kind
+    embedded, checkpoint, tmp_path, cache, kind
 ):
     """kind "txt": a csv by that name, which an option for a csv tells."""
-    monkeypatch.setenv("MINICLIP_CACHE", str(tmp_path / "cache"))
     fill(tmp_path, 4)
     rows = ["filepath|caption", "00001.png|cup", "gone.png|x", "00002.png|heart", "00001.png|a cup"]
     source = tmp_path / f"in.{kind}"
@@ -78,11 +77,12 @@ def test_a_model_may_be_named_by_a_path_and_needs_a_thread():
     encoder = open_encoder(Path("icons"))
     assert encoder.file == "icons" and encoder.digest == open_encoder("icons").digest
     for threads in (0, 1025):
-        with pytest.raises(UserError, match=f"threads must be 1 to 1024, not {threads}"):
-            open_encoder("icons", threads=threads)
+        must_refuse(
+            f"threads must be 1 to 1024, not {threads}", open_encoder, "icons", threads=threads
+        )
 
 
-def test_what_is_wrong_is_one_sentence_and_writes_nothing(checkpoint, tmp_path, capsys):
+def test_what_is_wrong_is_one_sentence_and_writes_nothing(checkpoint, tmp_path, refused):
     fill(tmp_path / "in", 2)
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty.txt").write_text("\n")
@@ -96,5 +96,5 @@ def test_what_is_wrong_is_one_sentence_and_writes_nothing(checkpoint, tmp_path, 
         ("in", "a folder.npz", [], "cannot be written"),
     ):
         arguments = [tmp_path / source, tmp_path / out, "--checkpoint", checkpoint, *options]
-        assert words in refusal(main, arguments, capsys)
+        assert words in refused(main, *arguments)
         assert not (tmp_path / out).is_file()

@@ -1,10 +1,7 @@
 """python -m miniclip.search find: exact search, queries of words and pictures, and wrong input."""
 
 import os
-import pathlib
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -14,15 +11,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch.nn import functional as F
 
-from miniclip.common import UserError
 from miniclip.data.dataset import printable
 from miniclip.search import build, find
 from miniclip.search.database import Index
 from miniclip.search.embed import open_encoder
 from miniclip.search.find import main, nearest
-from tests.search.folders import fill, fresh, refusal, said, tiny_checkpoint
-
-ROOT = pathlib.Path(__file__).parents[2]
+from tests.search.folders import fill, fresh, said, tiny_checkpoint
+from tests.shared import must_refuse, python
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +86,7 @@ def test_the_grid_draws_what_was_found_even_if_one_is_gone(tmp_path, checkpoint,
     assert find.thumbnail(tmp_path / "in/wide.png").size == (256, 9)
 
 
-def test_wrong_input_is_one_sentence(root, checkpoint, tmp_path, capsys):
+def test_wrong_input_is_one_sentence(root, checkpoint, tmp_path, refused):
     (tmp_path / "b.png").write_text("x")
     (tmp_path / "a folder.png").mkdir()
     other = tiny_checkpoint(tmp_path / "other.pt", seed=1)
@@ -110,31 +105,30 @@ def test_wrong_input_is_one_sentence(root, checkpoint, tmp_path, capsys):
         (["cup", root, "--overwrite"], "--overwrite is for --grid"),
         (["cup", root, "--grid", tmp_path / "a folder.png"], "is not a file"),
     ):
-        error = refusal(main, arguments, capsys)
+        error = refused(main, *arguments)
         assert all(word in error for word in words), (words, error)
 
 
-def test_a_model_that_moved_is_named_and_one_that_changed_is_refused(tmp_path, capsys):
+def test_a_model_that_moved_is_named_and_one_that_changed_is_refused(tmp_path, capsys, refused):
     checkpoint = tiny_checkpoint(tmp_path / "model.pt")
     fill(tmp_path / "in", 3)
     said(build.main, [tmp_path / "in", "--checkpoint", checkpoint], capsys)
     (tmp_path / "model.pt").rename(tmp_path / "moved.pt")
-    error = refusal(main, ["cup", tmp_path / "in"], capsys)
+    error = refused(main, "cup", tmp_path / "in")
     assert f"no longer in {printable(checkpoint)}; give --checkpoint" in error
     out = said(main, ["cup", tmp_path / "in", "--checkpoint", tmp_path / "moved.pt"], capsys)
     assert out.endswith("3 pictures\n")
     tiny_checkpoint(tmp_path / "model.pt", seed=1)  # trained further, under the same name
-    assert "was made with the model" in refusal(main, ["cup", tmp_path / "in"], capsys)
+    assert "was made with the model" in refused(main, "cup", tmp_path / "in")
 
 
 @pytest.mark.slow
 def test_a_locale_of_ascii_finds_the_pictures_of_an_index(tmp_path, checkpoint, encoder):
     Image.new("RGB", (9, 9)).save(tmp_path / "ü.png")
     build.build(tmp_path, tmp_path / ".miniclip", encoder)
-    command = [sys.executable, "-m", "miniclip.search", "find", "cup", tmp_path]
     ascii = dict(LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
-    said = subprocess.run(command, cwd=ROOT, env=os.environ | ascii, capture_output=True, text=True)
-    assert said.stdout.endswith("1 pictures\n"), said
+    said = python("-m", "miniclip.search", "find", "cup", tmp_path, env=os.environ | ascii)
+    assert said.endswith("1 pictures\n"), said
 
 
 def test_a_query_is_of_32_bits_and_read_only_features_are_searched_silently(encoder, recwarn):
@@ -160,13 +154,11 @@ def test_a_query_is_of_32_bits_and_read_only_features_are_searched_silently(enco
     ],
 )
 def test_what_is_wrong_in_python_is_one_sentence(encoder, words, call):
-    with pytest.raises(UserError, match=words):
-        call(encoder)
+    must_refuse(words, call, encoder)
 
 
 def test_features_that_are_no_unit_vectors_are_refused_wherever_they_would_rank():
     features = np.eye(8, dtype=np.float16)
     for wrong in (np.nan, np.inf, -np.inf, 9):
         features[5, 5] = wrong
-        with pytest.raises(UserError, match="not of length one"):
-            nearest(features, torch.ones(8) / 8**0.5, 1)
+        must_refuse("not of length one", nearest, features, torch.ones(8) / 8**0.5, 1)

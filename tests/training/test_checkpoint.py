@@ -12,6 +12,7 @@ import torch
 
 from miniclip.common import UserError
 from miniclip.training import checkpoint
+from tests.shared import must_refuse
 
 
 def test_a_run_goes_on_from_its_folder_only_when_it_is_told_to_or_was_restarted(
@@ -22,15 +23,13 @@ def test_a_run_goes_on_from_its_folder_only_when_it_is_told_to_or_was_restarted(
         assert checkpoint.find(tmp_path / "new", resume) is None
     parts = {name: kind() for name, kind in checkpoint.PARTS.items()}
     checkpoint.save(tmp_path / "checkpoint.pt", parts | dict(step=7))
-    with pytest.raises(UserError, match="holds a run; go on with --resume"):
-        checkpoint.find(tmp_path, resume=False)
+    must_refuse("holds a run; go on with --resume", checkpoint.find, tmp_path, resume=False)
     assert checkpoint.find(tmp_path, resume=True)["step"] == 7
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
     assert checkpoint.find(tmp_path, resume=False)["step"] == 7
     del parts["optimizer"]
     checkpoint.save(tmp_path / "checkpoint.pt", parts)
-    with pytest.raises(UserError, match="its 'optimizer' is missing"):
-        checkpoint.find(tmp_path, resume=True)
+    must_refuse("its 'optimizer' is missing", checkpoint.find, tmp_path, resume=True)
 
 
 @pytest.mark.parametrize(
@@ -45,8 +44,7 @@ def test_a_run_goes_on_from_its_folder_only_when_it_is_told_to_or_was_restarted(
 def test_what_could_not_be_read_again_is_not_saved(tmp_path, odd, named):
     path = tmp_path / "c.pt"
     checkpoint.save(path, {"model": {"w": torch.zeros(3)}})
-    with pytest.raises(UserError, match=re.escape(named)):
-        checkpoint.save(path, {"model": {}, "metric": odd})
+    must_refuse(re.escape(named), checkpoint.save, path, {"model": {}, "metric": odd})
     assert checkpoint.load(path)["model"]["w"].shape == (3,)
 
 

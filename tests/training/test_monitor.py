@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from miniclip.common import UserError
 from miniclip.data.loader import Batch
 from miniclip.training import monitor as monitor_file
 from miniclip.training.monitor import PATIENCE, Monitor
+from tests.shared import must_refuse
 
 PARTS = [(torch.zeros(8, 3, 2, 2), torch.zeros(8, 5))]
 
@@ -112,15 +112,13 @@ def test_the_run_is_given_up_after_many_skipped_steps_in_a_row(readable, words):
     run.count(True)  # the count starts again
     for _ in range(PATIENCE - 1):
         run.count(False, readable)
-    with pytest.raises(UserError, match=words):
-        run.count(False, readable)
+    must_refuse(words, run.count, False, readable)
 
 
 def test_a_run_that_could_read_no_batch_says_so_at_its_end():
     run = monitor(steps=2)
     for _ in batches(run, endless([("a.png", "damaged")])):
         run.count(False, readable=False)
-    with pytest.raises(UserError, match="no step could be taken"):
-        run.check_readable()
+    must_refuse("no step could be taken", run.check_readable)
     run.skipped_steps = 1
     run.check_readable()

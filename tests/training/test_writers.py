@@ -8,9 +8,9 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from wandb.proto.wandb_internal_pb2 import Record
 
-from miniclip.training import checkpoint
+import train
 from miniclip.training.logging import read_log
-from tests.runs import final, resume, run
+from tests.runs import lengthen, on, resume, run
 
 
 @pytest.fixture(autouse=True)
@@ -59,13 +59,6 @@ def in_wandb(folder):
     return found, ids
 
 
-def lengthen(out, steps):
-    """Let a run that is over go on to more steps."""
-    state = final(out)
-    state["options"]["steps"] = steps
-    checkpoint.save(out / "checkpoint.pt", state)
-
-
 def test_tensorboard_holds_what_the_log_holds_and_a_resumed_run_goes_on(pairs_csv, tmp_path):
     options = ("--eval-every", 2, "--log-every", 1, "--log", "tensorboard")
     run(pairs_csv, tmp_path, "--steps", 3, *options)
@@ -93,8 +86,7 @@ def test_wandb_holds_what_the_log_holds_and_a_resumed_run_has_the_same_id(pairs_
 
 
 @pytest.mark.parametrize("package", ["tensorboard", "wandb"])
-def test_a_missing_package_is_said_before_anything_is_read(package, tmp_path, monkeypatch, capsys):
+def test_a_missing_package_is_said_before_anything_is_read(package, tmp_path, monkeypatch, refused):
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(SystemExit, match="2"):
-        run(tmp_path / "nothing.csv", tmp_path / "run", "--log", package)
-    assert f"needs: pip install 'miniclip[{package}]'" in capsys.readouterr().err
+    said = refused(train.main, *on(tmp_path / "nothing.csv", tmp_path / "run", "--log", package))
+    assert f"needs: pip install 'miniclip[{package}]'" in said

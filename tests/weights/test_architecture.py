@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from miniclip import create_model
-from miniclip.common import UserError
 from miniclip.data.transforms import MEAN
 from miniclip.model.clip import MODELS, OPENCLIP
 from miniclip.weights.architecture import TOWERS, config_of, released
+from tests.shared import must_refuse
 from tests.weights.models import openclip_config
 
 
@@ -41,8 +41,12 @@ def test_heads_of_other_texts_or_picture_sizes_are_those_of_the_nearest_released
         config, state = weights("vit_l14_336", **change)
         found = config_of("w.pt", state)
         assert found == {key: config[key] for key in found} | dict(name=name, activation=None)
-    with pytest.raises(UserError, match="no released model .*'vision_width': 2048"):
-        config_of("w.pt", weights("vit_l14_336", vision_width=2048)[1])
+    must_refuse(
+        "no released model .*'vision_width': 2048",
+        config_of,
+        "w.pt",
+        weights("vit_l14_336", vision_width=2048)[1],
+    )
 
 
 @pytest.mark.parametrize("name", ["vit_mini", "rn_mini", "vit_b16", "rn50"])

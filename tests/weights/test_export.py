@@ -7,11 +7,11 @@ import torch
 
 import miniclip
 from miniclip.__main__ import main
-from miniclip.common import UserError
 from miniclip.model.clip import create_model
 from miniclip.weights import __main__ as export
 from tests.model.numbers import batch
-from tests.weights.models import our_checkpoint, tiny_release
+from tests.shared import must_refuse
+from tests.weights.models import our_checkpoint, same_weights, tiny_release
 
 
 @pytest.mark.slow
@@ -56,8 +56,7 @@ def test_a_checkpoint_becomes_a_folder_of_hugging_face(tmp_path, refused):
     our_checkpoint(model, tmp_path / "c.pt")
     arguments = ["weights", "export", str(tmp_path / "c.pt"), str(tmp_path / "hf")]
     assert main([*arguments, "--format", "huggingface"]) == 0
-    again = miniclip.load(tmp_path / "hf")[0].state_dict()
-    assert all(torch.equal(x, again[name]) for name, x in model.state_dict().items())
+    assert same_weights(model, miniclip.load(tmp_path / "hf")[0])
     assert "--half only applies" in refused(main, *arguments, "--format", "huggingface", "--half")
 
 
@@ -66,25 +65,23 @@ def test_a_released_model_becomes_a_file_of_open_clip(tmp_path, monkeypatch):
     miniclip.weights.save_openclip(model, tmp_path / "a.pt", any_tokenizer=True)
     target = str(tmp_path / "b.safetensors")
     assert main(["weights", "export", str(tmp_path / "a.pt"), target, "--format", "open_clip"]) == 0
-    again = miniclip.load(target)[0].state_dict()
-    assert all(torch.equal(x, again[name]) for name, x in model.state_dict().items())
+    assert same_weights(model, miniclip.load(target)[0])
 
 
 def test_a_refused_export_leaves_the_model_as_it_is(tmp_path):
     pytest.importorskip("onnxscript")
     model = create_model("vit_mini", 520, vision_layers=1, text_layers=1)
     (tmp_path / "text.onnx").write_text("mine")
-    with pytest.raises(UserError, match="text.onnx exists"):
-        export.save_onnx(model, tmp_path, half=True)
+    must_refuse("text.onnx exists", export.save_onnx, model, tmp_path, half=True)
     assert (
         model.dtype == torch.float32 and model.training and not (tmp_path / "image.onnx").exists()
     )
     model.token_embedding.weight.data *= 1e6
-    with pytest.raises(UserError, match="float16 cannot hold the weights"):
-        export.save_onnx(model, tmp_path / "other", half=True)
+    must_refuse(
+        "float16 cannot hold the weights", export.save_onnx, model, tmp_path / "other", half=True
+    )
     model.visual.proj.data[0, 0] = float("nan")
-    with pytest.raises(UserError, match="NaN|number"):
-        export.save_onnx(model, tmp_path / "other")
+    must_refuse("NaN|number", export.save_onnx, model, tmp_path / "other")
 
 
 def test_a_tower_that_cannot_be_exported_leaves_no_file(tmp_path, monkeypatch):

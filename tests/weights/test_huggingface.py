@@ -15,6 +15,7 @@ from miniclip.common import UserError
 from miniclip.model.clip import MODELS, OPENCLIP, create_model
 from miniclip.weights import huggingface, save_huggingface
 from miniclip.weights.convert import load
+from tests.shared import must_refuse
 from tests.weights.models import refused, same_weights, write_tokenizer
 
 transformers = pytest.importorskip("transformers")
@@ -323,6 +324,10 @@ PREPROCESSORS = {
     "bilinear": (dict(resample=2), "resample is 2"),
     "whole": (dict(do_center_crop=False), "do_center_crop is False"),
     "odd": (dict(image_mean="red"), "asks for pictures"),
+    **{
+        f"scale {scale}": (dict(rescale_factor=scale), "rescale_factor is")
+        for scale in (0.004, 1 / 256, 0.00383, None, "x")
+    },
 }
 
 
@@ -398,8 +403,7 @@ def test_what_transformers_has_not_got_is_not_written(folder, tmp_path):
         (model, dict(tokenizer=None, vocab_size=small), tokenizer, "another vocabulary"),
     ):
         wrong.config |= changes
-        with pytest.raises(UserError, match=words):
-            save_huggingface(wrong, out, its)
+        must_refuse(words, save_huggingface, wrong, out, its)
         assert not out.exists()
 
 
@@ -415,6 +419,12 @@ def test_a_folder_with_files_that_would_be_read_beside_the_new_ones_is_not_writt
         ("model.safetensors.index.json", tokenizer),
     ):
         (out / name).write_text("{}")
-        with pytest.raises(UserError, match=f"holds {name}, which would be read beside"):
-            save_huggingface(model, out, its, overwrite=True)
+        must_refuse(
+            f"holds {name}, which would be read beside",
+            save_huggingface,
+            model,
+            out,
+            its,
+            overwrite=True,
+        )
         (out / name).unlink()

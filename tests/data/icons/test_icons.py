@@ -5,9 +5,6 @@ import itertools
 import json
 import re
 import sys
-import tarfile
-from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,15 +13,15 @@ from hypothesis import strategies as st
 
 import eval as evaluation
 import train
-from miniclip.common import UserError
 from miniclip.data import open_pairs
 from miniclip.data.icons import drawing, families, iconify, icons, sample
 from miniclip.data.icons.families import DEVELOPMENT, LINEAGES, SAME, SEALED
 from miniclip.training import checkpoint
 from tests.data.icons import made_up, small_pairs
+from tests.data.tars import write_tar
 from tests.runs import final, run
+from tests.shared import ROOT, must_refuse
 
-ROOT = Path(__file__).parents[3]
 SQUARE = '<path d="M2 2h12v9H2z"/>'
 CIRCLE = '<circle cx="8" cy="8" r="5"/>'
 RING = '<circle cx="8" cy="8" r="5" fill="none" stroke="#000"/>'
@@ -47,21 +44,15 @@ def captions(found):
 
 def package(folder, sets, version=iconify.VERSION):
     """The package's file, with these sets in it."""
-    path, files = folder / iconify.FILE, {f"json/{found['prefix']}": found for found in sets}
-    with tarfile.open(path, "w:gz") as tar:
-        files["package"] = dict(name=iconify.PACKAGE, version=version)
-        for name, found in files.items():
-            text = json.dumps(found).encode()
-            member = tarfile.TarInfo(f"package/{name}.json")
-            member.size = len(text)
-            tar.addfile(member, BytesIO(text))
-    return path
+    files = {f"json/{found['prefix']}": found for found in sets}
+    files["package"] = dict(name=iconify.PACKAGE, version=version)
+    members = [(f"package/{name}.json", json.dumps(x).encode()) for name, x in files.items()]
+    return write_tar(folder / iconify.FILE, members, mode="w:gz")
 
 
 @pytest.fixture
-def small_package(tmp_path, monkeypatch):
+def small_package(tmp_path, cache):
     """A folder with the package of four small sets, and an empty cache."""
-    monkeypatch.setenv("MINICLIP_CACHE", str(tmp_path / "cache"))
     package(
         tmp_path,
         [
@@ -84,10 +75,9 @@ def small_package(tmp_path, monkeypatch):
 )
 def test_declared_prefixes_and_suffixes_are_the_style_and_the_rest_is_the_name(words, end, begin):
     found = a_set(suffixes={end: "", "": ""}, prefixes={begin: ""})
-    name, style, size = iconify.split_name("-".join([begin, *words, end]), found)
-    assert name == " ".join(words)
-    assert style == f"{begin} {end.removeprefix('24-')}"
-    assert size == (24 if end.startswith("24") else 0)
+    style, size = f"{begin} {end.removeprefix('24-')}", 24 if end.startswith("24") else 0
+    spelled = "-".join([begin, *words, end])
+    assert iconify.split_name(spelled, found) == (" ".join(words), style, size)
 
 
 @pytest.mark.parametrize(
@@ -155,28 +145,25 @@ def test_sets_are_left_out_for_a_reason(how, reason):
 # --- the package
 
 
-def test_the_package_is_asked_for_where_it_is_not(tmp_path, monkeypatch):
-    monkeypatch.setenv("MINICLIP_CACHE", str(tmp_path / "cache"))
+def test_the_package_is_asked_for_where_it_is_not(tmp_path, cache, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "bin/python"))
-    with pytest.raises(UserError, match="does not hold iconify-json"):
-        iconify.archive(tmp_path)
-    with pytest.raises(UserError, match=r"pip install 'miniclip\[icons\]'"):
-        iconify.archive()
+    must_refuse("does not hold iconify-json", iconify.archive, tmp_path)
+    must_refuse(r"pip install 'miniclip\[icons\]'", iconify.archive)
     npm = tmp_path / "bin/npm"
     npm.parent.mkdir()
     npm.write_text("#!/bin/sh\necho 'npm error no such host' >&2\nexit 1\n")
     npm.chmod(0o755)
-    with pytest.raises(UserError, match="failed: npm error no such host"):
-        iconify.archive()
+    must_refuse("failed: npm error no such host", iconify.archive)
     npm.write_text(f'#!/bin/sh\necho packed > "$4/{iconify.FILE}"\n')
     assert iconify.archive().read_text() == "packed\n"
 
 
 @pytest.mark.parametrize("sets, version", [([a_set()], "2.2.1"), ([], iconify.VERSION)])
 def test_another_version_of_the_package_and_one_without_sets_are_refused(sets, version, tmp_path):
-    with pytest.raises(UserError, match="is not @iconify/json 2.2.535; `npm pack"):
-        iconify.read(package(tmp_path, sets, version))
+    must_refuse(
+        "is not @iconify/json 2.2.535; `npm pack", iconify.read, package(tmp_path, sets, version)
+    )
 
 
 # --- pictures
@@ -205,10 +192,8 @@ def test_equal_drawings_are_one_picture_and_no_family_held_out_is_trained_on(sma
     )
     (small_package / iconify.FILE).unlink()
     assert len(open_pairs("icons")) == 3  # from the cache
-    with pytest.raises(UserError, match="does not hold iconify-json"):
-        open_pairs("icons", icons=str(small_package))
-    with pytest.raises(UserError, match="--icons is for icons, not for emoji"):
-        open_pairs("emoji", icons="x")
+    must_refuse("does not hold iconify-json", open_pairs, "icons", icons=str(small_package))
+    must_refuse("--icons is for icons, not for emoji", open_pairs, "emoji", icons="x")
 
 
 def test_whose_work_the_pictures_are_is_told(small_package):
@@ -250,12 +235,11 @@ def test_the_icons_in_the_package_are_drawn_by_teams_of_development_and_may_be_p
 
 
 def test_only_one_file_may_open_the_seal():
-    calls = re.compile("under_seal")
     files = [
         *ROOT.glob("*.py"),
         *(p for r in ("miniclip", "lessons", "kernels") for p in (ROOT / r).rglob("*.py")),
     ]
-    found = {str(p.relative_to(ROOT)) for p in files if calls.search(p.read_text("utf-8"))}
+    found = {str(p.relative_to(ROOT)) for p in files if "under_seal" in p.read_text("utf-8")}
     assert found <= {"miniclip/data/icons/icons.py", "lessons/studies/sealed.py"}
 
 
@@ -288,10 +272,9 @@ def test_words_of_held_out_combinations_are_known_from_other_names(monkeypatch):
 
 
 @pytest.fixture
-def as_icons(monkeypatch, tmp_path):
+def as_icons(monkeypatch, cache):
     """Small pairs in the place of all icons, and a cache of its own."""
     pairs = small_pairs()
-    monkeypatch.setenv("MINICLIP_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(icons, "pictures", lambda folder=None: (pairs.owned, pairs.inks))
     monkeypatch.setattr(icons, "versions", lambda: {"icons": "1"})
     return pairs
