@@ -147,6 +147,7 @@ def command(prog: str, what: str = "", options: dict[str, dict] | None = None) -
                     stream.reconfigure(errors="backslashreplace")
             code = None
             try:
+                os.getcwd()  # fails in a folder that was deleted, where torch would abort the process
                 if options is None:
                     code = main(argv) or 0
                 else:
@@ -386,7 +387,10 @@ def replacing(path: str | Path, follow: bool = True) -> Iterator:
         error.filename = error.filename or str(path)
         raise
     except RuntimeError as error:  # torch.save raises one on top of the OSError
-        raise error.__context__ if isinstance(error.__context__, OSError) else error
+        below = error.__context__
+        if isinstance(below, OSError):
+            raise OSError(below.errno, below.strerror, str(path)) from None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
     with contextlib.suppress(OSError):

@@ -42,9 +42,10 @@ HAS_TRITON = importlib.util.find_spec("triton") is not None
 def clip_loss(image, text, logit_scale):
     """CLIP's loss, as it is defined: the mean of N pictures' and N captions' losses (CLIP, figure 3).
 
-    image, text: (N, E), features of any length; logit_scale: the log of the scale. Returns 0-d.
+    image, text: (N, E), features of lengths from 1e-12 to 1e19, because the square of a length must
+    be a float32; logit_scale: the log of the scale. Returns 0-d.
     """
-    # rows shorter than 1e-12 do not get the length 1 here; in contrastive_loss all but zeros do
+    # contrastive_loss gives the length 1 to shorter and longer rows, too
     image, text = F.normalize(image, dim=1), F.normalize(text, dim=1)
     logits = logit_scale.exp() * image @ text.T  # (N, N): row i is image i against every text
     matched = torch.arange(len(logits), device=logits.device)
@@ -81,7 +82,8 @@ def contrastive_loss(
     Returns the mean over all ranks' pairs, 0-d, the same on every rank. The gradient of logit_scale
     is the true one. The gradients of image and text are multiplied by the number of ranks, `world`.
     DDP divides by `world` when it averages the gradients of the parameters, so these come out
-    right. A row of zeros has zero gradient. The loss is NaN if the features hold NaN, or if the
+    right. torch.func's transforms, such as vmap and jvp, cannot transform this loss; they can
+    transform clip_loss. A row of zeros has zero gradient. The loss is NaN if the features hold NaN, or if the
     scale is not finite. Raises ValueError, on all ranks together, when the arguments do not fit, or
     when the ranks do not all take the same backend and precision.
     """

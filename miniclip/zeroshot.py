@@ -14,6 +14,7 @@ Lesson: lessons/13_zeroshot.md.
 import contextlib
 import inspect
 import math
+import re
 import threading
 from collections.abc import Iterable, Iterator
 
@@ -27,6 +28,7 @@ from miniclip.data import transforms
 from miniclip.data.threads import in_threads, read_all
 from miniclip.model.clip import own_config
 
+SURROGATE = re.compile("[\ud800-\udfff]")  # how Python keeps bytes that are no UTF-8
 CPU_BATCH, GPU_BATCH = 16, 64  # pictures; on a CPU every core encodes a batch of its own
 
 
@@ -108,6 +110,7 @@ def encode_images(model, source, indices: Iterable) -> tuple[torch.Tensor, list[
     """
     refuse({"source must have a method image(i), as Pairs have": not hasattr(source, "image")})
     indices = getattr(indices, "tolist", lambda: list(indices))()
+    refuse({f"indices must be a list, not {indices!r}": not isinstance(indices, list)})
     most = len(source) - 1 if hasattr(source, "__len__") else math.inf
     for i in indices:
         is_number = hasattr(i, "__index__") and not isinstance(i, (bool, np.bool_))
@@ -142,6 +145,8 @@ def encode_texts(model, tokenizer, texts: str | Iterable, batch_size: int = 512)
         }
     )
     texts = [texts] if isinstance(texts, str) else list(texts)
+    odd = next((t for t in texts if isinstance(t, str) and SURROGATE.search(t)), None)
+    refuse({f"the text {odd!r:.40} has bytes or halves of characters that are no UTF-8": odd})
     starts = range(0, len(texts), batch_size)
     batches = (tokenizer(texts[k : k + batch_size], trim=True) for k in starts)
     return _encode(model, model.encode_text, batches)
@@ -160,6 +165,11 @@ def classifier_weights(model, tokenizer, names: Iterable, templates: Iterable) -
     A name whose words did not occur in training raises no error. The model has learned nothing
     about such words, so the scores of this class are noise.
     """
+    for what, given in (("names", names), ("templates", templates)):
+        has_order = not isinstance(given, (dict, set, frozenset))
+        refuse(
+            {f"{what} must be in an order; give a list, of a dict list(d.values())": not has_order}
+        )
     names, templates = list(names), list(templates)
     empty = not all(clean(name) for name in names if isinstance(name, str))
     wrong = [t for t in templates if not isinstance(t, str) or t.count("{}") != 1]

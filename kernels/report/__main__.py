@@ -12,6 +12,7 @@ import argparse
 import concurrent.futures
 import errno
 import itertools
+import multiprocessing
 import os
 import signal
 import sys
@@ -89,7 +90,9 @@ def compile_all(archs: list[int], dtypes: list[str], widths: list[int] | None) -
     ]
     print(f"compiling {len(jobs)} kernels ...", file=sys.stderr)
     try:
-        with concurrent.futures.ProcessPoolExecutor() as pool:
+        # a process that compiles ends at SIGTERM, instead of taking this one's handler over
+        default = dict(initializer=signal.signal, initargs=(signal.SIGTERM, signal.SIG_DFL))
+        with concurrent.futures.ProcessPoolExecutor(**default) as pool:
             return [*pool.map(inspect, jobs, chunksize=4)]
     except concurrent.futures.process.BrokenProcessPool:
         raise OSError(
@@ -201,7 +204,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the processes that compile
+
+    def end(*_):
+        """End the processes that compile, and then this one, which would wait for them."""
+        for process in multiprocessing.active_children():
+            process.kill()
+        os._exit(143)
+
+    signal.signal(signal.SIGTERM, end)
     try:
         code = main()
         sys.stdout.flush()

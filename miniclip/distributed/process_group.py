@@ -32,6 +32,7 @@ from miniclip.common import UserError, pick_device, refuse
 from miniclip.distributed.collectives import all_reduce, dist_info, print0
 
 ROOT = Path(__file__).parents[2]
+PATIENCE_S = 5  # after which a rank says that it waits for the others
 STOPPING = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
 _host = None  # the group through which Python objects are sent; None is the default group
 
@@ -58,6 +59,11 @@ def start(name: str) -> torch.device:
     crowded = cuda and ranks > cards
     # nccl fails in its first collective if two ranks share a GPU, so gloo sends the sentence below
     backend = "nccl" if cuda and not crowded else "gloo"
+    at = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
+    waits = f"still waiting for the other ranks at {at}; to train in one process, unset LOCAL_RANK"
+    told = threading.Timer(PATIENCE_S, print, [waits], dict(file=sys.stderr, flush=True))
+    told.daemon = True
+    told.start()
     # a rank that died without closing its connections is noticed after this time at the latest
     try:
         torch.distributed.init_process_group(backend, timeout=timedelta(minutes=10))
@@ -66,6 +72,8 @@ def start(name: str) -> torch.device:
         raise UserError(
             f"the ranks cannot be connected: {reason}; start with torchrun, or unset LOCAL_RANK"
         ) from None
+    finally:
+        told.cancel()
     _host = torch.distributed.new_group(backend="gloo", timeout=timedelta(days=1))
     with together():
         refuse(

@@ -203,6 +203,14 @@ def open_shifts(pairs, labelled: Labelled | None, shifted: dict[str, Labelled]) 
                 f"{', '.join(labelled.class_names[:3])} ...": bool(unknown)
             }
         )
+        learned = {str(labelled.pictures.stamp(i)) for i in labelled.splits["train"]}
+        both = learned & {str(other.pictures.stamp(i)) for i in other.splits["all"]} - {"None"}
+        refuse(
+            {
+                f"--shift {name} has {len(both)} pictures of --images, from which the probe learns; "
+                "give other pictures": both
+            }
+        )
         number = {c: labelled.class_names.index(own) for c, own in enumerate(other.class_names)}
         other.labels = {i: number[c] for i, c in other.labels.items()}
         found[name] = examples(other, "all")

@@ -80,10 +80,12 @@ class HeldOut:
         freeze(self.model, self.config.freeze)  # a frozen tower stays out of training mode
         run.skipped |= {self.pairs.where(i): reason for i, reason in bad}
         count = len(self.indices) - len(bad)
-        chance = math.log(max(1, min(count, run.batch_size)))
-        if count:
-            numbers = {"heldout_loss": loss, "heldout_recall": recall, "heldout_chance": chance}
-            self.log.record({"step": run.step} | numbers)
+        if not count:
+            print(f"step {run.step:05d} | no held-out picture can be read", flush=True)
+            return
+        chance = math.log(min(count, run.batch_size))
+        numbers = {"heldout_loss": loss, "heldout_recall": recall, "heldout_chance": chance}
+        self.log.record({"step": run.step} | numbers)
         self.count = self.count or count
         said = f" | {len(bad):,} pictures could not be read" * bool(bad)
         if loss < self.best and count == self.count:

@@ -250,7 +250,7 @@ def find(out, resume):
     refuse(
         {
             **odd_file(path),
-            f"{out} holds a run; go on with --resume, or choose another --out": (
+            f"{out} holds a checkpoint.pt; go on with --resume, or choose another --out": (
                 path.exists() and not goes_on
             ),
         }

@@ -83,7 +83,8 @@ class HalfAdamW(torch.optim.Optimizer):
     """
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, seed=0):
-        fit = min(lr, eps, weight_decay) >= 0 and all(0 <= beta < 1 for beta in betas)
+        positive = all(x >= 0 for x in (lr, eps, weight_decay))  # False for NaN
+        fit = positive and all(0 <= beta < 1 for beta in betas)
         mistake = "lr, eps and weight_decay must be at least 0, and betas from 0 to below 1, not"
         refuse({f"{mistake} {lr}, {eps}, {weight_decay} and {betas}": not fit})
         super().__init__(

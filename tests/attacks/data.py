@@ -1,6 +1,5 @@
 """Attacks on pairs: what could be destroyed, csvs, folders and shards that stop or mislead."""
 
-import json
 import os
 import signal
 import threading
@@ -14,7 +13,6 @@ from miniclip.bpe.cleaning import clean
 from miniclip.data import __main__ as data
 from miniclip.data import open_pairs
 from miniclip.data.dataset import keep_pairs
-from miniclip.data.icons import iconify
 from miniclip.data.labelled import open_labelled
 from miniclip.data.shards import pack as packing
 from miniclip.data.shards import remote
@@ -859,15 +857,6 @@ def a_column_split_of_labelled_pictures(folder):
 def a_csv_of_120000_captions_of_one_picture(folder):
     rows = [f"0.png,{k}" for k in range(120_000)]
     assert len(open_pairs(csv_of(*rows)).captions(0)) == len(rows)
-
-
-@attack(says="is damaged")
-def a_package_of_icons_of_which_a_bit_has_changed(folder):
-    write("s.json", json.dumps([str(k) for k in range(9999)]))
-    os.system(f"mkdir package; mv s.json package; tar czf {iconify.FILE} package")
-    data = bytearray(Path(iconify.FILE).read_bytes())
-    data[-1000] ^= 1
-    iconify.read(write(iconify.FILE, data))
 
 
 def named(labels, names):

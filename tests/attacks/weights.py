@@ -719,6 +719,10 @@ def an_export_over_an_older_one_that_is_protected_or_on_a_disk_that_fails_when_i
     assert before == {path: path.read_bytes() for path in Path("hf").iterdir()}
 
 
+def web():
+    return miniclip.load("web")[:2]
+
+
 TYPED = {  # calls from Python with a wrong argument, and what must be said
     "a_name_that_is_too_long": (lambda: miniclip.load("x" * 300), "no weights file at x{300}$"),
     "a_card_that_is_not_there": (lambda: miniclip.load("web", "cuda"), "cuda is not available"),
@@ -737,6 +741,13 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
         ),
         "another vocabulary than the model",
     ),
+    "a_dict_of_names": (lambda: classifier_weights(*web(), {"n1": "cup"}, ["{}"]), "list.d.values"),
+    "a_set_of_templates": (lambda: classifier_weights(*web(), ["cup"], {"{}"}), "in an order"),
+    "a_name_that_is_no_utf_8": (
+        lambda: classifier_weights(*web(), ["caf\udce9"], ["{}"]),
+        "no UTF-8",
+    ),
+    "an_activation_in_a_list": (lambda: create_model("vit_mini", activation=["gelu"]), "a list"),
     "lists_as_features": (lambda: contrastive_loss([[1.0]], [[1.0]], 1.0), "not a list, a list, a"),
     "arrays_as_features": (lambda: contrastive_loss(*[ROWS.numpy()] * 2, 1), "not a ndarray of .4"),
     "nothing_as_scale": (lambda: contrastive_loss(ROWS, ROWS, None), "a NoneType"),

@@ -110,14 +110,15 @@ def test_templates_suit_the_pictures_unless_they_are_given(imagenet, tmp_path):
 
 def test_a_shift_has_the_labels_of_the_classes_at_home(monkeypatch):
     def opened(source, names):
-        return named(names or {"folder": "cb", "other": "cd"}[source])
+        return named(names or {"folder": "cb", "other": "cd"}[source], Plane([0] * 6))
 
     monkeypatch.setattr(context, "open_labelled", opened)
 
-    def shifts(given=(), names=None, home=named()):
-        return open_shifts(Plane([]), home, named_shifts(given, names))
+    def shifts(given=(), names=None, home=named(pictures=Plane([0] * 6))):
+        found = open_shifts(Plane([]), home, named_shifts(given, names))
+        return {name: own[1:] for name, own in found.items()}
 
-    there = {"there": (None, [3, 4, 5], {0: 2, 1: 1, 2: 2, 3: 1, 4: 2, 5: 1})}
+    there = {"there": ([3, 4, 5], {0: 2, 1: 1, 2: 2, 3: 1, 4: 2, 5: 1})}
     assert shifts(["there=folder"]) == there
     assert shifts() == {} == shifts(home=None)
     assert shifts(["there=other"], {"c": "c", "b": "b"}) == there
@@ -130,6 +131,14 @@ def test_a_shift_has_the_labels_of_the_classes_at_home(monkeypatch):
         (["x=folder"], None, "add --images"),
     ):
         must_refuse(reason, shifts, given, home=home)
+
+
+def test_a_shift_must_not_have_pictures_that_the_probe_learns_from(tmp_path):
+    for k in range(24):
+        (tmp_path / "ab"[k % 2]).mkdir(exist_ok=True)
+        Image.new("L", (9, 9), k).save(tmp_path / "ab"[k % 2] / f"{k}.png")
+    home = context.open_labelled(tmp_path)
+    must_refuse("of --images, from which", open_shifts, None, home, named_shifts([f"x={tmp_path}"]))
 
 
 def test_the_other_drawings_of_the_embedded_emoji_are_shifts_where_they_can_be_drawn(

@@ -23,7 +23,9 @@ def test_a_run_goes_on_from_its_folder_only_when_it_is_told_to_or_was_restarted(
         assert checkpoint.find(tmp_path / "new", resume) is None
     parts = {name: kind() for name, kind in checkpoint.PARTS.items()}
     checkpoint.save(tmp_path / "checkpoint.pt", parts | dict(step=7))
-    must_refuse("holds a run; go on with --resume", checkpoint.find, tmp_path, resume=False)
+    must_refuse(
+        "holds a checkpoint.pt; go on with --resume", checkpoint.find, tmp_path, resume=False
+    )
     assert checkpoint.find(tmp_path, resume=True)["step"] == 7
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
     assert checkpoint.find(tmp_path, resume=False)["step"] == 7

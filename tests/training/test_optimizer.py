@@ -147,7 +147,14 @@ def test_it_goes_on_from_the_moments_of_adamw():
 
 @pytest.mark.parametrize(
     "odd",
-    [{"lr": -1.0}, {"lr": math.nan}, {"eps": -1}, {"betas": (0.9, 1.0)}, {"weight_decay": -1}],
+    [
+        {"lr": -1.0},
+        {"lr": math.nan},
+        {"eps": math.nan},
+        {"eps": -1},
+        {"betas": (0.9, 1.0)},
+        {"weight_decay": -1},
+    ],
 )
 def test_what_adamw_refuses_is_refused(odd):
     for kind, error in ((torch.optim.AdamW, ValueError), (HalfAdamW, UserError)):
