@@ -1,4 +1,4 @@
-"""Evaluate a CLIP from its checkpoint alone, and write a report in the order of the paper.
+"""Evaluate a CLIP from its checkpoint alone, and write a report on the questions of the paper.
 
     python eval.py --checkpoint runs/rn_mini/checkpoint.pt
     python eval.py --checkpoint ... --task probe shift     only these sections of the report
@@ -10,9 +10,10 @@
     python eval.py --checkpoint ... --checkpoint icons --alpha 0.5 --save averaged.pt
 
 The command prints the tables, and writes report.md, its figures and results.json into one folder.
-For the checkpoint of a run, this is the folder of the checkpoint; for other weights, it is a folder
-in runs/ that is named after --checkpoint. A report on other pairs (--data) goes into the subfolder
-eval_PAIRS, and a report on averages into the subfolder averages. --out names another folder.
+For a checkpoint in miniclip's format, this is the folder of the checkpoint; for other weights, it
+is a folder in runs/ that is named after --checkpoint. If the model was not trained on the pairs of
+--data, the report goes into a subfolder that is named after them: eval_pairs for pairs.csv. A
+report on averages goes into the subfolder averages. --out names another folder.
 --search prints what it finds, and the only file that it writes into the folder is search.png;
 --save writes only weights. results.json keeps the sections of earlier commands about the same
 weights, pairs and labelled pictures. Its entry "commands" says which command wrote each section.
@@ -82,7 +83,7 @@ OF_ICONS = {
     "shots": shots,  #             3.1.5: nearest labelled pictures against zero-shot; figure 6
 }
 TASKS = list(CONTENTS | OF_ICONS)
-# the tasks for objectives that give pictures and texts no shared space
+# the tasks that work for any objective, also if pictures and texts share no space
 ANY_OBJECTIVE = ["zero_shot"]
 NEED_LABELS = {"zero_shot", "probe", "shift"}
 WITHOUT_LABELS = {task: CONTENTS[task] for task in CONTENTS if task not in NEED_LABELS}
@@ -111,7 +112,7 @@ OPTIONS = {
         type=lambda name: name.replace("-", "_"),
         choices=TASKS,
         metavar="TASK",
-        help=f"sections of the report to write, from {', '.join(TASKS)} (default: all that fit the pairs)",
+        help=f"sections of the report to write, from {', '.join(TASKS)} (default: all that fit the pairs or --images)",
     ),
     "--data": dict(
         type=common.path(str),
@@ -149,7 +150,7 @@ OPTIONS = {
     ),
     "--out": dict(
         type=common.path(),
-        help="folder for the report (default: the folder of the run's checkpoint, or a folder in "
+        help="folder for the report (default: the folder of miniclip's checkpoint, or a folder in "
         "runs/ that is named after other weights)",
     ),
     "--search": dict(metavar="TEXT", help="find the pictures nearest to a text"),
@@ -198,7 +199,7 @@ def check(args):
             average and args.save,
             ["--data", *SOURCE_FLAGS, "--images", "--classes", "--templates", "--out"],
         ),
-        ("a report", not (average or search), ["-k"]),
+        ("neither --search nor a second --checkpoint", not (average or search), ["-k"]),
     )
     refuse(
         {
@@ -217,7 +218,8 @@ def check(args):
             ),
             "--overwrite is for --save and --search": args.overwrite and not (args.save or search),
             **{
-                f"{flag} has no effect on {asked}; leave out {flag}": so and flag in given
+                f"{flag} has no effect in a command with {asked}; leave out {flag}": so
+                and flag in given
                 for asked, so, ignored in needless
                 for flag in ignored
             },
@@ -400,7 +402,8 @@ def main(argv=None):
         shown = pictures_digest(images.pictures) if images else pairs.digest
         about["pictures_digest"] = shown
     write_results(out, results | about)
-    print(f"\nreport.md, its figures and results.json are in {out}, {about['seconds']:.0f} s")
+    took = f"the command took {about['seconds']:.0f} s"
+    print(f"\nreport.md, its figures and results.json are in {out}; {took}")
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@
 
 A run writes into --out: checkpoint.pt (self-contained), best.pt (the weights with the lowest
 held-out loss), log.jsonl, curves.png, retrieval.png and results.json. A run can be killed at any
-moment. Resume it with as many ranks and threads as before, and it ends with exactly the weights of
-an undisturbed run (tested on CPUs), unless --minutes lets the clock decide on the last step.
+moment. If it is resumed with as many ranks and threads as before, it ends with exactly the weights
+of an undisturbed run (tested on CPUs). With --minutes the clock decides which step is the last.
 The options are in miniclip/training/config.py, and their defaults in miniclip/training/recipe.py.
 """
 
@@ -160,7 +160,7 @@ def wrap(model, config, device):
 
 def report(config, model, tokenizer, pairs, run, device):
     """Evaluate on the held-out pairs: print the table, draw the pictures, write results.json."""
-    checkpoint.check_files(config.out)  # that nobody else wrote them during the run
+    checkpoint.check_files(config.out)  # that no other program has written them meanwhile
     draw_curves(config, config.out / "curves.png")
     features, results, galleries = FeatureCache(model.eval(), tokenizer), {}, {}
     if model.shared_space:
@@ -251,8 +251,8 @@ def main(argv=None):
                     states = {name: part.state_dict() for name, part in parts.items()}
                     saver.save(constant | run.state_dict() | states)
 
-        # 2. The loop. The order, the crops and the captions depend only on the seed, the epoch and
-        # the number of the pair. So a run that is resumed at step k only has to begin with batch k.
+        # 2. The loop. The order of the pairs, their crops and their captions depend on nothing but
+        # seed, epoch and pair. So a run that is resumed at step k only has to begin with batch k.
         loader = batches_from(run.step, config, pairs, tokenizer, model, device)
         with process_group.noted_signals() as received:
             # In next_batch the ranks agree on what to do. next_batch returns None if the run is

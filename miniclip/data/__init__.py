@@ -128,8 +128,8 @@ def open_divided(source=None, kept=None, val_data=None, **options) -> Pairs:
     kept: which pairs to train on, see keep_pairs.
     val_data: None leaves the splits of the source as they are. If it names another source, all
     pairs of that other source are held out, as the split "val". If it is the word "none", there is
-    no split "val". If val_data is given, as another source or as "none", two things change for
-    `source`: the pairs that the hash holds out are trained on too, and the rows that its column
+    no split "val". Two things change for `source` if val_data is another source or "none": the
+    pairs that the hash would hold out otherwise are trained on, too, and the rows that its column
     `split` marks as "val" are not used.
     """
     val_data = _expanded(val_data)

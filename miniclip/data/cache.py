@@ -33,10 +33,10 @@ def load_or_make(name: str, made_of, make, what: str, passing=()):
     be a value that JSON can express.
     make: a function that returns (notes, body). notes: a value that JSON can express. body: an
     array of uint8. A body that is read from the file is (n,) and mapped.
-    what: what a message calls the content of the file. The message says that the file cannot be
-    written.
-    passing: a set of reasons for leaving something out that may be gone at the next try, such as an
-    error of the disk. If it is given, notes is a list of (name, reason), and a file whose notes
+    what: words for the content of the file, such as "the index". If the file cannot be written, a
+    message on stderr says so with these words.
+    passing: a set of reasons, such as an error of the disk. Something was left out for such a
+    reason, but at the next try the reason may no longer exist. If it is given, notes is a list of (name, reason), and a file whose notes
     hold one of these reasons is made again.
     """
     path = path_of(name, made_of)

@@ -274,8 +274,9 @@ def read_csv(path, pictures, texts, columns=None):
 
     The separator is the one of SEPARATORS that fits the header best. If there is no header line,
     each separator is tried on the first 100 rows. The best separator is the one that gives the most
-    rows whose picture path names an existing file. If several give equally many, the one is used
-    that divides the first row into the most fields, counted up to the number of names in `columns`.
+    rows whose picture path names an existing file. If several separators give equally many such
+    rows, the one that divides the first row into the most fields is used. Fields beyond the number
+    of names in `columns` are not counted here.
     Raises UserError, also while the rows are read.
     """
     root, name = os.path.dirname(os.path.abspath(path)), printable(os.path.basename(path))

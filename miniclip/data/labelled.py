@@ -12,7 +12,7 @@
 
 Pictures for training (linear probe, few-shot) and pictures for testing are disjoint. Folders train/
 and test/ (or val/), a column split, or CIFAR's files divide the pictures. If the source has none of
-these, the hash of the path divides the pictures into halves, in the same way on every machine.
+these, or no row of the column says train, the hash of the path divides the pictures into halves, in the same way on every machine.
 Zero-shot classification trains on nothing, so it is then tested on both halves. If the source
 divides the pictures, zero-shot classification is tested only on the pictures for testing.
 
@@ -158,11 +158,11 @@ def open_labelled(source: str | Path | Iterable, class_names=None) -> Labelled:
 
     source: a path; or a pattern of tars with {0..9}, {a,b}, * and ?; or a list of paths of tars.
     class_names: the names that a model is given instead of the labels. It can be a dict {label:
-    name}, which may also hold labels that no picture has. Or it is a list: if the labels are whole
-    numbers and there are enough names, name k belongs to label k; otherwise the list has one name
-    per label, in the order of the sorted labels, where numbers are sorted by value. If the labels
-    are numbers, but no label in the dict is one (such as ImageNet's wnids), the dict counts as the
-    list of its names. None: the names come with the pictures, or else are the labels themselves.
+    name}, which may also hold labels that no picture has. Or it is a list. If the labels are whole
+    numbers and the list is long enough, name k belongs to label k. Otherwise the list must have one
+    name for each label, in the order of the sorted labels; numbers are sorted by their value. If
+    the pictures have numbers as labels, but the keys of the dict are no numbers (such as ImageNet's
+    wnids), the keys are ignored, and the names in the dict are taken as a list. None: the names come with the pictures, or else are the labels themselves.
 
     Raises UserError, or OSError when a tar or a folder cannot be read.
     """

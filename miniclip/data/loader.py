@@ -228,8 +228,7 @@ def batches(
     rank, world: each rank reads a contiguous share of each batch. The sizes of the shares differ by
     at most one pair. Joined in the order of the ranks, the shares are the batch that one process
     would get. A share comes in parts, whose number is the same on every rank (see planned_parts).
-    No part is empty, unless so many pictures could not be read that fewer pairs than parts are
-    left.
+    A part is empty only if so few pictures could be read that there are fewer pairs than parts.
     draw, crop: functions to use in place of `draw` and `crop` of this module.
 
     Raises UserError when there are no pairs, when a batch has fewer pairs than there are ranks, and

@@ -1,7 +1,7 @@
 """What the sections of the report share: the model, the pictures, and results that several need.
 
-The open_ functions turn what the options of eval.py name into data. EvalContext holds the data.
-What several sections ask for, it computes only once.
+The open_ functions open the data that the options of eval.py name. EvalContext holds the data.
+If several sections ask it for the same result, it computes this result only once.
 """
 
 import contextlib
@@ -59,8 +59,9 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
     options: the SOURCE_OPTIONS; an option that is None takes the value that was used in training,
     if the model was trained on this source.
 
-    Pairs of files that were moved since the training, or copied, are recognized by their digest. If
-    the options --keep or --val-data of the run name files that are gone, nothing can be recognized.
+    If the files of the pairs were moved or copied since the training, the pairs are recognized by
+    their digest. But if --keep or --val-data of the run was given a file that is gone now, moved or
+    copied pairs cannot be recognized.
     """
     run = content.get("options", {}) if content.get("format") == FORMAT else {}
     refuse(
@@ -100,8 +101,8 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
         print(f"the pictures are no longer those that the model was trained on: {changed}")
     if files and trained_on and content.get("pairs_digest", pairs.digest) != pairs.digest:
         print(
-            f"{printable(source)} has changed since the model was trained (its pictures, names or "
-            "captions), so which of them are held out is not known; all are evaluated"
+            f"the pictures, names or captions of {printable(source)} have changed since the model was "
+            "trained; it is not known which pairs were held out, so all pairs are evaluated"
         )
         trained_on = False
     # none of these pairs is known to be a training pair, so all of them are the test; icons keep
@@ -175,8 +176,8 @@ def named_shifts(shifts, names=None) -> dict[str, Labelled]:
         name, _, folder = given.partition("=")
         refuse(
             {
-                f"--shift must be NAME=FOLDER, and not {given!r}; each NAME must be a different "
-                f"one, and none may be one of ours: home, {', '.join(KINDS)}": (
+                f"--shift must be NAME=FOLDER, and not {given!r}; two --shift must not have the "
+                f"same NAME, and these names are taken: home, {', '.join(KINDS)}": (
                     not folder or name in ("", "home", *KINDS, *found)
                 )
             }
@@ -198,8 +199,8 @@ def open_shifts(pairs, labelled: Labelled | None, shifted: dict[str, Labelled]) 
         unknown = sorted(set(other.class_names) - set(labelled.class_names))
         refuse(
             {
-                f"{other.name} has classes that the pictures without a shift do not have: "
-                f"{', '.join(unknown[:3])}; the classes without a shift are "
+                f"{other.name} has classes that the pictures of --images do not have: "
+                f"{', '.join(unknown[:3])}; the classes of --images are "
                 f"{', '.join(labelled.class_names[:3])} ...": bool(unknown)
             }
         )
@@ -252,9 +253,10 @@ class EvalContext:
     def classes_and_shots(self):
         """(the classes that take part in probes, the numbers of shots), both lists of int.
 
-        The largest number of shots is the largest of SHOTS for which enough classes have that many
-        training pictures: 80 % of the classes, and at least two. Classes with fewer pictures are
-        left out. Both lists are empty if not even the smallest of SHOTS has enough classes.
+        A number of shots can be used if at least 80 % of the classes, and at least two, have that
+        many training pictures. The numbers are those of SHOTS up to the largest one that can be
+        used. Classes with fewer pictures than this largest number are left out. Both lists are
+        empty if no number can be used.
         """
         counts = torch.tensor(
             [self.labelled.labels[i] for i in self.labelled.splits["train"]], dtype=torch.long

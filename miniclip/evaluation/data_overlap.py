@@ -30,8 +30,9 @@ def all_minus_clean(right, overlapping, confidence: float = 0.95) -> dict:
     the accuracy on the clean ones. For its upper end it is the reverse. Each Clopper-Pearson
     interval misses the true accuracy with a probability of at most (1 - confidence) / 2. So the
     probability that 'interval' covers the truth is at least `confidence`.
-    'p_value' is one-sided. It is the probability of the score on the overlapping pictures, or of a
-    better score, if the true accuracy on them were the accuracy on the clean pictures.
+    'p_value' is one-sided. Suppose that the true accuracy on the overlapping pictures were the
+    accuracy on the clean ones. Then it is the probability of a score on the overlapping pictures
+    that is at least as good as the score that was found.
     All three are None if no picture overlaps or if no picture is clean.
     Raises ValueError if there are no pictures, or if the two lengths differ.
     """

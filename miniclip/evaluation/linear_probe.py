@@ -47,9 +47,9 @@ def fit(features, labels, strength, iterations=1000):
 def search_strength(score) -> float:
     """The paper's search for the penalty: the strength with the highest score(strength).
 
-    It begins with seven strengths, two decades apart. Each further round tries the two neighbours
-    of the best strength so far, at half the distance of the round before, down to an eighth of a
-    decade. This takes about 15 fits instead of 96. Of equally good strengths the largest is taken.
+    It begins with seven strengths, two decades apart. Each further round tries two strengths, one
+    below and one above the best so far. Their distance from it is one decade in the first of these
+    rounds, and it is halved in each round until it is an eighth of a decade. This takes about 15 fits instead of 96. Of equally good strengths the largest is taken.
     """
     known, exponents, step = {}, EXPONENTS, 2.0  # step in decades
     while step >= 1 / PER_DECADE:

@@ -25,7 +25,8 @@ from miniclip.model.resnet import frozen_bn_stats
 
 
 def microbatch_step(model, parts, loss_fn, prepare=tuple, autocast=contextlib.nullcontext):
-    """Add the gradients of loss_fn over the whole batch to model's parameters, part by part.
+    """Compute the gradients of loss_fn over the whole batch, part by part, and add them to the
+    .grad of the model's parameters.
 
     model: model(images, tokens, normalize=False) returns image, text and scale; it may be inside
     DDP. parts: a list of (images, tokens). loss_fn: a function of image, text and logit_scale that

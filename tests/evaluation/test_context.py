@@ -126,7 +126,7 @@ def test_a_shift_has_the_labels_of_the_classes_at_home(monkeypatch):
     for given, home, reason in (
         (["folder"], named(), "NAME=FOLDER"),
         (["x=folder", "x=folder"], named(), "NAME=FOLDER"),
-        (["grey=folder"], named(), "none may be one of ours: home, grey, line art, Noto"),
+        (["grey=folder"], named(), "these names are taken: home, grey, line art, Noto"),
         (["x=other"], named(), "do not have: d"),
         (["x=folder"], None, "add --images"),
     ):
