@@ -169,14 +169,12 @@ def check_sentences(encoder: Encoder, sentences: list[str]) -> None:
 
     - if numpy's array of these sentences would take more than MOST_BYTES;
     - if a sentence has a NUL, because numpy drops a NUL at the end of a string;
-    - if the model knows no word of a sentence, and so its features would be zeros.
+    - if a sentence has no words, but only characters that cannot be seen.
     """
     lengths = [len(encoder.tokenizer.encode(sentence)) for sentence in sentences]
     longest = max(sentences, key=len, default="")
     size = 4 * len(longest) * len(sentences)  # a character takes four bytes
     empty = [sentence for sentence, length in zip(sentences, lengths) if not length][:1]
-    # zeros from a model that adds up words, and a unit vector from other models
-    has_features = encode_texts(encoder.model, encoder.tokenizer, empty).any()
     wrong = {
         f"has {len(longest):,} characters. In the file each of the {len(sentences):,} sentences takes as "
         f"much room as the longest, {size / 2**30:,.1f} GiB together; shorten it, or divide the list": [
@@ -184,7 +182,7 @@ def check_sentences(encoder: Encoder, sentences: list[str]) -> None:
         ]
         * (size > MOST_BYTES),
         "has the character NUL; leave it out": [s for s in sentences if "\0" in s],
-        "has no words that the model knows; leave it out": empty * (not has_features),
+        "has no words; leave it out": empty,
     }
     refuse(
         {

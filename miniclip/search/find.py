@@ -132,7 +132,9 @@ def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -
     image: the picture's unit features (E,), or None. Raises UserError if there is nothing to look
     for, or if the text does not fit into the context.
     """
-    text, parts = text.strip(), [] if image is None else [image[None].float()]
+    parts = [] if image is None else [image[None].float()]
+    if not encoder.tokenizer.encode(text):  # only spaces, or characters that cannot be seen
+        text = ""
     width, given = encoder.model.config["embed_dim"], None if image is None else tuple(image.shape)
     refuse(
         {
@@ -148,10 +150,7 @@ def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -
     total = torch.cat(parts).sum(0)
     refuse(
         {
-            "the query has no words that the model knows": image is None and not total.any(),
-            "the features of the text and of the picture add up to zero; change one of them": (
-                not total.any()
-            ),
+            "the features of the query are zeros, or add up to zero; change it": not total.any(),
         }
     )
     return F.normalize(total, dim=0)

@@ -308,6 +308,7 @@ def make_server(app, at: socket.socket):
     request is answered."""
     import waitress
 
+    files = os.sysconf("SC_OPEN_MAX") if hasattr(os, "sysconf") else 240  # that may be open
     # no warnings about a long queue, because a browser asks for many pictures at once
     logging.getLogger("waitress").setLevel(logging.ERROR)
     return waitress.create_server(
@@ -319,7 +320,9 @@ def make_server(app, at: socket.socket):
         # is so large: a client that does not read is idle, and its connection is closed.
         outbuf_high_watermark=1 << 40,
         threads=THREADS,
-        connection_limit=200,  # macOS lets a process open 256 files, sockets included
+        # macOS lets a process open 256 files, sockets included; waitress would try in vain to
+        # accept a connection that is one too many, and answer nobody meanwhile
+        connection_limit=min(200, max(8, files - 40)),
         asyncore_use_poll=True,  # select has a limit of 1,024 files
         channel_timeout=IDLE_SECONDS,
         cleanup_interval=IDLE_SECONDS // 4,

@@ -462,9 +462,9 @@ REFUSED = {
     ),
     **{
         f"an_empty_sentence_in_a_{kind}": (
-            r'the sentence "\\ufeff" has no words that the model knows',
+            r'the sentence "\\ufeff" has no words; leave it out',
             f"printf '{text}\\357\\273\\277\\n' > a.{kind}",
-            f"embed a.{kind} o.npz --checkpoint web",
+            f"embed a.{kind} o.npz {MODEL}",
         )
         for kind, text in (("txt", "cup\\n"), ("csv", "filepath,caption\\nin/00001.png,"))
     },

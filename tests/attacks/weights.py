@@ -823,7 +823,13 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
     "a_column_to_find": (lambda: nearest(ROWS.numpy(), ROWS[:1].T, 1), "shape .8,., not .8, 1"),
     "features_to_classify_in_3_dimensions": (lambda: classify(ROWS[None], ROWS.T), "must be .K, E"),
     "features_to_classify_that_are_nan": (lambda: classify(ROWS * torch.nan, ROWS.T), "NaN"),
-    "a_query_without_words": (lambda: query(open_encoder("web"), "\1"), "no words that the model"),
+    **{
+        f"a_query_without_words_for_{name}": (
+            lambda name=name: query(open_encoder(name), "\1"),
+            "is empty",
+        )
+        for name in ("icons", "web")
+    },
     "bytes_as_a_path": (lambda: open_pairs(b"p.csv"), "source must be of type .*, not bytes"),
     "a_number_of_pairs": (lambda: open_pairs(5), "source must be of type .*, not int"),
     "bytes_as_a_text": (lambda: Tokenizer([])(b"cup"), "texts must be of type .*, not bytes"),
