@@ -147,7 +147,7 @@ def test_a_query_is_of_32_bits_and_read_only_features_are_searched_silently(enco
         ("path must be of type str or Path, not None", lambda _: find.draw([], None)),
         ("there are no pictures to draw", lambda _: find.draw([], "a.png")),
         (
-            "the text and of the picture add up to zero",
+            "are zeros, or add up to zero",
             lambda e: find.query(e, image=torch.zeros(128)),
         ),
         ("the query is empty", lambda _: find.query(open_encoder("web"), "\ufeff")),
