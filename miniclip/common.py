@@ -419,6 +419,19 @@ def undisturbed() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _locked(folder):
+    """A block in which no other process is that locks the same folder. It waits for its turn."""
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(ImportError, OSError):  # Windows and some disks have no locks
+            import fcntl
+
+            handle = os.open(folder, os.O_RDONLY)
+            held.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
 def replacing_all(contents: dict[Path, Callable[[], bytes]]) -> Iterator[None]:
     """`with replacing_all({path: a function that returns the bytes}):` writes all files to the
     disk. After the block each replaces its path, in the order of the dict. If a path is a link,
@@ -435,7 +448,8 @@ def replacing_all(contents: dict[Path, Callable[[], bytes]]) -> Iterator[None]:
             file.write(content())
             file.flush()
             os.fsync(file.fileno())
-        with undisturbed():  # or Ctrl-C would leave a part of the old files
+        # or Ctrl-C, or another process that does the same, would leave a part of the old files
+        with undisturbed(), _locked(next(iter(contents)).parent):
             yield
             files.close()
 

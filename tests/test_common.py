@@ -1,7 +1,9 @@
 """A user's mistake is one sentence and exit code 2; a bug shows its traceback. Options, devices."""
 
 import argparse
+import concurrent.futures
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -158,3 +160,16 @@ def test_files_that_belong_together_are_replaced_in_their_order_or_not_at_all(
     with pytest.raises(ZeroDivisionError), replacing_all(broken):
         pass
     assert sorted(tmp_path.iterdir()) == paths and paths[0].read_text() == "a"
+
+
+def test_two_that_replace_the_same_files_at_once_do_not_mix_them(tmp_path, monkeypatch):
+    paths, replace = [tmp_path / name for name in "abc"], os.replace
+    monkeypatch.setattr(os, "replace", lambda *names: time.sleep(0.02) or replace(*names))
+
+    def write(who):
+        with replacing_all({path: who.encode for path in paths}):
+            pass
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        assert [*pool.map(write, "xyz")] == [None] * 3
+    assert len({path.read_text() for path in paths}) == 1

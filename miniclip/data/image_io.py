@@ -146,6 +146,8 @@ def _opened(source):
                 "save it with 8 bits": has_odd_levels(image),
                 f"it has {width} x {height} pixels; it must have at least 1, and less than "
                 f"{most // 10**6} megapixels": not 0 < width * height < most,
+                # for each row Pillow keeps a pointer, which takes more memory than a single pixel
+                "a side of more than ten million pixels": max(width, height) > 10**7,
             },
             BadPicture,
         )

@@ -275,6 +275,10 @@ def _named(shown, found, class_names, names_file):
             }
         )
         class_names = [*named.values()] if by_order else [named[k] for k in order]
+    odd = [label for label in sorted(found) if not WHOLE.fullmatch(label)]
+    by_number = class_names is None and names_file and len(odd) < len(found)
+    wrong = f"{shown} has a {NAMES}, which names whole numbers, but a picture has the label"
+    refuse({f"{wrong} {printable(label)}": by_number for label in odd[:1]})
     of_file = class_names is None and names_file and numbers
     if of_file:
         class_names = read_lines(names_file, "class names", numbered=True)

@@ -106,6 +106,8 @@ def check_pickles(pickles):
         refuse(
             {
                 "it holds tuples inside each other without end": work > WORK,
+                f"it was saved with pickle protocol {value}, which cannot be read safely; save it "
+                "again with protocol 2, torch's default": op.name == "PROTO" and value > 3,
                 # torch allows a bytearray of any size, for example bytearray(10**12)
                 "it holds more than tensors (bytearray)": bytearrays,
             }

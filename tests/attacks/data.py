@@ -366,6 +366,11 @@ REFUSED = {
         r"mkdir -p p/0 p/1; cp 0.png p/0; cp 1.png p/1; printf 'cat\n\ndog\n' > p/classnames.txt",
         "classes p",
     ),
+    "a_label_that_is_no_number_beside_a_list_of_class_names": (
+        "names whole numbers, but a picture has the label x",
+        r"mkdir -p p/0 p/1 p/x; for k in 0 1 x; do cp 0.png p/$k; done; printf 'a\nb\n' > p/classnames.txt",
+        "classes p",
+    ),
     "a_workbook": ("is a zip or the workbook", r"printf 'PK\003\004' > l.xlsx", "open l.xlsx"),
     "a_pipe_among_labelled_tars": ("p/1.tar is not a file", "mkdir p; mkfifo p/1.tar", "classes p"),
     "a_pipe_as_a_file_of_cifar": (

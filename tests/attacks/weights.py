@@ -2,6 +2,7 @@
 
 import errno
 import gzip
+import io
 import json
 import os
 import pickle
@@ -256,10 +257,14 @@ table(ENTRIES, load_with_entry, "a_checkpoint_of_{}", "c.pt .*{}")
 TERABYTE = archive.MAGIC + pickle.dumps([bytearray(b"x")], 2).replace(
     b"c_codecs\nencode\n", b"c__builtin__\nint\n"
 )
+SAVED = io.BytesIO()
+torch.save({"w": torch.zeros(1)}, SAVED, pickle_protocol=4)
+PROTOCOL_4 = SAVED.getvalue()
 # files of other kinds: the first bytes, the size, and what `load` says of it
 FOREIGN = {
     "a_web_page": (b"<!doctype html>", 1000, "no file of torch.save"),
     "a_file_of_20_gb_without_content": (b"", 20 << 30, "no file of torch.save"),
+    "another_pickle_protocol": (PROTOCOL_4, len(PROTOCOL_4), "pickle protocol 4, which cannot"),
     "an_empty_zip": (b"PK\5\6", 22, "a zip of other files; give a file of weights"),
     "a_pickle_that_asks_for_an_array_of_a_terabyte": (TERABYTE, len(TERABYTE), "bytearray"),
     "a_pointer_of_git_lfs": (b"version https://git-lfs.github.com/spec/v1\n", 130, "Git LFS"),
