@@ -23,6 +23,7 @@ there. This has not been run on a GPU yet: every GPU time in this repository is 
 import importlib.util
 import multiprocessing
 import pathlib
+import signal
 import statistics
 import time
 from collections.abc import Callable
@@ -85,7 +86,18 @@ def fresh(function: Callable, *arguments):
     """function(*arguments), computed in a process of its own."""
     try:
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-            return pool.submit(function, *arguments).result()
+            # the new process leaves Ctrl-C to this one, also while it imports torch
+            before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+            try:
+                result = pool.submit(function, *arguments)
+            finally:
+                signal.signal(signal.SIGINT, before)
+            try:
+                return result.result()
+            except KeyboardInterrupt:
+                for process in multiprocessing.active_children():
+                    process.kill()
+                raise
     except RuntimeError as error:  # torch's, or the process was killed
         raise UserError(f"a measurement failed, perhaps because memory was full: {error}") from None
 

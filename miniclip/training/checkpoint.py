@@ -25,6 +25,7 @@ from miniclip.training import archive
 FORMAT, VERSION = "miniclip", 1
 LOCK = ".miniclip-lock"  # held while a run writes into its folder
 UNSAVED = "no checkpoint yet"  # the content of LOCK until the run has written one
+_held = {}  # {folder of a run of this process: its open LOCK}
 BEST = "best.pt"  # what evaluation/held_out.py writes
 WRITTEN = "checkpoint.pt log.jsonl results.json curves.png retrieval.png".split()  # by a run
 # {suffix: bytes that are in a run's files, and in hardly any other files}
@@ -113,6 +114,7 @@ class Saver:
         self.next = now + max(SHORTEST_S, (now - began) / SHARE)
 
     def _write(self, state):
+        must_be_here(self.path.parent)
         save(self.path, state)
         with contextlib.suppress(OSError):  # removes UNSAVED, if it is there
             os.truncate(self.path.with_name(LOCK), 0)
@@ -125,6 +127,7 @@ class Saver:
             if write:
                 write.result()
         except OSError as error:
+            must_be_here(self.path.parent)
             kept = "; the previous checkpoint is unchanged" * self.path.exists()
             raise UserError(f"{self.path} could not be written: {error.strerror}{kept}") from None
 
@@ -217,12 +220,29 @@ def alone(out):
                     ) from None
                 except (ImportError, OSError):  # Windows and some network disks have no locks
                     pass
+                _held[out] = file
+                held.callback(_held.pop, out)
         yield
+
+
+def must_be_here(out):
+    """Raise UserError if this process has a run in the folder `out`, and the folder was moved or
+    deleted, or another run has taken its place."""
+    if out in _held:
+        path, own = out / LOCK, os.fstat(_held[out].fileno())
+        ours = not path.exists() or os.path.samestat(os.stat(path), own)
+        refuse(
+            {
+                f"{out} was moved, deleted or replaced while this run was writing to it; what was saved "
+                "is where the folder is now: go on there with --resume": not (out.is_dir() and ours)
+            }
+        )
 
 
 def check_files(out, names=tuple(WRITTEN[2:])):
     """Raise UserError if a run would replace a file in the folder `out` that no run wrote. An empty
     file may be replaced. names: the files that the run would replace."""
+    must_be_here(out)
     there = [out / name for name in names if (out / name).is_file()]
     refuse(
         {

@@ -14,6 +14,7 @@ import torch
 from miniclip import plots
 from miniclip.common import refusing, replacing
 from miniclip.distributed.collectives import dist_info, print0
+from miniclip.training import checkpoint
 
 # keys of a line in log.jsonl whose values must be numbers
 NUMBERS = """step loss accuracy scale lr batch_size heldout_loss heldout_recall
@@ -124,8 +125,9 @@ class RunLog:
         """Append a line to log.jsonl, and send its numbers to the program that --log names, if any.
 
         line: a dict {name: number} with the key "step". Raises OSError if the file cannot be
-        written.
+        written, and UserError if the run's folder was moved.
         """
+        checkpoint.must_be_here(self.path.parent)
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         self.send({name: x for name, x in line.items() if name != "step"}, line["step"])

@@ -51,8 +51,10 @@ def open_run(config, saved=None):
                 f"{pairs.name} (or --val-data) has {len(pairs):,} pairs, but {before:,} {back}": (
                     before != len(pairs)
                 ),
-                f"{pairs.name} (or --keep, or --val-data) has other names, captions or shards than "
-                f"{back}": (saved.get("pairs_digest", pairs.digest) != pairs.digest),
+                f"{pairs.name} (or --keep, or --val-data) has other names, captions or shards, or has "
+                f"them in another order, than {back}": (
+                    saved.get("pairs_digest", pairs.digest) != pairs.digest
+                ),
             }
         )
     return pairs
