@@ -25,7 +25,7 @@ from miniclip.data.dataset import BadPicture
 PATIENCE_S = 5
 
 
-def in_order(work: Callable, items: Iterable, threads: int, start: Callable = int) -> Iterator:
+def in_order(work: Callable, items: Iterable, threads: int, start=lambda: None) -> Iterator:
     """Yield work(item) for each item, in the order of the items, from so many threads.
 
     start: a function that each thread calls first. At the end, and after Ctrl-C, the threads are
