@@ -1,6 +1,7 @@
 """eval.py: a report from a checkpoint alone, a search, one sentence for wrong input."""
 
 import json
+import shutil
 import sys
 
 import pytest
@@ -75,7 +76,8 @@ def test_own_classes_and_shifts_go_through_every_task(report, pictures, tmp_path
     (tmp_path / "templates.txt").write_text("{}\nthe colour {}\n")
     (tmp_path / "classes.txt").write_text("\n".join("abcdefgh"))
     options = ["--seeds", 2, "--images", pictures, "--templates", tmp_path / "templates.txt"]
-    results = report(*options, "--shift", f"away={pictures}")
+    shutil.copytree(pictures, tmp_path / "away")
+    results = report(*options, "--shift", f"away={tmp_path / 'away'}")
     assert results["zero_shot"]["bare name"]["n"] == 40 == results["overlap"]["zero-shot"]["n"]
     assert "away" in results["shift"]["zero_shot"] and "1 shots" in results["shift"]["points"]
     drawn = {p.name for p in (tmp_path / "out").glob("*.png")}

@@ -242,7 +242,8 @@ def check_numbers(config: dict) -> None:
     for name, value in config.items():
         types, largest = TYPES.get(name, (str, int, type(None))), LARGEST.get(name)
         numbered = largest and not (name == "vision_patch" and value is None)
-        is_list = name == "vision_layers" and isinstance(value, (list, tuple))
+        may_be_list = name == "vision_layers" or name not in LARGEST and name != "activation"
+        is_list = may_be_list and isinstance(value, (list, tuple))
         for part in value if is_list else [value]:
             kind = type(part)
             found = part if kind in (int, float) else f"a {kind.__name__}"

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from miniclip.bpe import Tokenizer
-from miniclip.model.clip import create_model
+from miniclip.model.clip import check_numbers, create_model
 from miniclip.objectives import OBJECTIVES, create, ngrams
 from miniclip.training.recipe import MAX_LOGIT_SCALE
 
@@ -274,3 +274,8 @@ def test_the_picture_tower_starts_as_that_of_clip(objective):
     own = tiny(objective, texts=()).visual.state_dict()
     same = clip.visual.state_dict()
     assert own and all(torch.equal(x, same[name]) for name, x in own.items())
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_the_config_of_every_objective_may_stand_in_a_checkpoint(objective):
+    check_numbers(tiny(objective).config)
