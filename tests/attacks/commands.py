@@ -278,7 +278,9 @@ def commands(name):
     return json.loads(Path(name).read_text())["commands"]
 
 
-@attack(code=0, says="other pairs or other pictures; its content is now in results.old0.json")
+@attack(
+    code=0, says="other pairs or other pictures; its content is now in results.old0.json", slow=True
+)
 def results_about_other_labelled_pictures_are_kept_apart(folder):
     for images, place in (("A", "top"), ("B", "left")):
         for name in ("red", "blue"):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from miniclip.bpe.cleaning import clean
 from miniclip.data import __main__ as data
-from miniclip.data import open_pairs
+from miniclip.data import open_pairs, threads
 from miniclip.data.dataset import keep_pairs
 from miniclip.data.labelled import open_labelled
 from miniclip.data.shards import pack as packing
@@ -101,6 +101,7 @@ table(FOLDERS, in_home, "a_folder_at_home_for_{}_that_is_a_file", says="error: /
 def ctrl_c_while_tars_of_zeros_are_indexed(folder):
     for k in range(9):
         os.truncate(write(f"{k}.tar", ""), 1 << 28)
+    threads.PATIENCE_S = 0.2
     threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
     run(".")
 

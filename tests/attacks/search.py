@@ -19,6 +19,7 @@ from PIL import Image
 
 from miniclip import zeroshot
 from miniclip.common import UserError
+from miniclip.data import threads
 from miniclip.search import build as build_file
 from miniclip.search import embed
 from miniclip.search.__main__ import main as search
@@ -555,7 +556,7 @@ def ctrl_c_while_a_thread_waits_for_a_disk(folder):
         os.kill(os.getpid(), signal.SIGINT)
         threading.Event().wait()
 
-    embed.image_io.read = read
+    embed.image_io.read, threads.PATIENCE_S = read, 0.2
     try:
         index()
     finally:
