@@ -153,7 +153,7 @@ def wrap(model, config, device):
     if dist_info()[1] > 1:
         devices = [device.index] if device.type == "cuda" else None
         towers = torch.nn.parallel.DistributedDataParallel(towers, devices)
-        # each rank keeps its own batch-norm averages; DDP would send those of rank 0 to all
+        # each rank keeps its own batch-norm averages; DDP would replace them by rank 0's
         towers.broadcast_buffers = False
     return towers
 

@@ -154,11 +154,9 @@ def summary(card: str, n: int, d: int, dtype: str) -> str:
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code. Raises OSError if the output cannot be written, or if a
     process that compiles was killed."""
-    own = (
-        "miniclip",
-        os.path.join("miniclip", "__main__.py"),
-    )  # miniclip's own command starts it, too
-    chosen = os.path.basename(sys.argv[0]) == own[0] or sys.argv[0].endswith(own[1])
+    # miniclip's own command starts it, too
+    own, module = os.path.basename(sys.argv[0]), os.path.join("miniclip", "__main__.py")
+    chosen = own == "miniclip" or sys.argv[0].endswith(module)
     prog = "miniclip report" if chosen else "python -m kernels.report"
     parser = argparse.ArgumentParser(prog=prog, description=(__doc__ or "").split("\n")[0])
     parser.print_usage = lambda *_: None  # a mistake is one sentence

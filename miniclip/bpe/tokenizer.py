@@ -69,8 +69,8 @@ class Tokenizer:
 
     - merges: iterable of (left, right) ids, in the order learned.
     - context_length: the number of ids in each row of the tensor that a call returns, `start` and
-      `end` included. Padding is 0, the id of "!". The padding changes no feature, because the text towers do not read what follows
-      `end`.
+      `end` included. Padding is 0, the id of "!". The padding changes no feature, because the text
+      towers do not read what follows `end`.
 
     pieces[i] are the bytes of id i, and ids[piece] is the id of these bytes. Raises UserError if
     the merges make no vocabulary, for example because two merges make the same entry, or if they

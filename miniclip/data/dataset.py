@@ -280,12 +280,17 @@ def _listed(pairs, path):
     return np.array(found) if isinstance(train, np.ndarray) else found
 
 
-def sha256(path) -> str:
-    """The SHA-256, in hex, of a file. The file is mapped, because weights would take much memory if
-    they were read as a whole."""
+def file_hash(path, kind: str):
+    """The hash of a file, of a kind such as "sha256", as hashlib's object. The file is mapped,
+    because weights would take much memory if they were read as a whole."""
     # an empty file cannot be mapped
     data = np.memmap(path, mode="r") if os.path.getsize(path) else b""
-    return hashlib.sha256(data).hexdigest()
+    return hashlib.new(kind, data)
+
+
+def sha256(path) -> str:
+    """The SHA-256, in hex, of a file."""
+    return file_hash(path, "sha256").hexdigest()
 
 
 def lines(file):

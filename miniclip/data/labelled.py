@@ -12,7 +12,8 @@
 
 Pictures for training (linear probe, few-shot) and pictures for testing are disjoint. Folders train/
 and test/ (or val/), a column split, or CIFAR's files divide the pictures. If the source has none of
-these, or no row of the column says train, the hash of the path divides the pictures into halves, in the same way on every machine.
+these, or no row of the column says train, the hash of the path divides the pictures into halves, in
+the same way on every machine.
 Zero-shot classification trains on nothing, so it is then tested on both halves. If the source
 divides the pictures, zero-shot classification is tested only on the pictures for testing.
 
@@ -162,7 +163,8 @@ def open_labelled(source: str | Path | Iterable, class_names=None) -> Labelled:
     numbers and the list is long enough, name k belongs to label k. Otherwise the list must have one
     name for each label, in the order of the sorted labels; numbers are sorted by their value. If
     the pictures have numbers as labels, but the keys of the dict are no numbers (such as ImageNet's
-    wnids), the keys are ignored, and the names in the dict are taken as a list. None: the names come with the pictures, or else are the labels themselves.
+    wnids), the keys are ignored, and the names in the dict are taken as a list. None: the names
+    come with the pictures, or else are the labels themselves.
 
     Raises UserError, or OSError when a tar or a folder cannot be read.
     """

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from miniclip.data.dataset import BadPicture
 
-PATIENCE_S = 5
+PATIENCE_S = 5  # for threads that do not end
 
 
 def in_order(work: Callable, items: Iterable, threads: int, start=lambda: None) -> Iterator:

@@ -86,10 +86,13 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
 
     found = data or not files or os.path.exists(source) or is_pattern(source) or "://" in source
     refuse({f"the model was trained on {source}, which is not here; add --data": not found})
+    pairs = None
     if run and files and not same:
         with contextlib.suppress(UserError, OSError):  # other pairs need not suit these options
-            trained_on = opened(run).digest == content.get("pairs_digest")
-    pairs = opened(run if trained_on else {})
+            pairs = opened(run)
+            trained_on = pairs.digest == content.get("pairs_digest")
+    if pairs is None or not trained_on:
+        pairs = opened(run if trained_on else {})
     if first:
         pairs.tested = NEW_TO_FIRST
         print(
@@ -186,6 +189,11 @@ def named_shifts(shifts, names=None) -> dict[str, Labelled]:
     return found
 
 
+def _stamps(labelled, split):
+    """What is known about the files of a split, as a set of texts."""
+    return {str(labelled.pictures.stamp(i)) for i in labelled.splits[split]} - {"None"}
+
+
 def open_shifts(pairs, labelled: Labelled | None, shifted: dict[str, Labelled]) -> dict:
     """The same classes in other pictures: {name: (source, indices, labels)}.
 
@@ -204,17 +212,18 @@ def open_shifts(pairs, labelled: Labelled | None, shifted: dict[str, Labelled]) 
                 f"{', '.join(labelled.class_names[:3])} ...": bool(unknown)
             }
         )
-        learned = {str(labelled.pictures.stamp(i)) for i in labelled.splits["train"]}
-        both = learned & {str(other.pictures.stamp(i)) for i in other.splits["all"]} - {"None"}
+        number = {c: labelled.class_names.index(own) for c, own in enumerate(other.class_names)}
+        other.labels = {i: number[c] for i, c in other.labels.items()}
+        found[name] = examples(other, "all")
+    learned = _stamps(labelled, "train") if shifted else set()
+    for name, other in shifted.items():
+        both = learned & _stamps(other, "all")
         refuse(
             {
                 f"--shift {name} has {len(both)} pictures of --images, from which the probe learns; "
                 "give other pictures": both
             }
         )
-        number = {c: labelled.class_names.index(own) for c, own in enumerate(other.class_names)}
-        other.labels = {i: number[c] for i, c in other.labels.items()}
-        found[name] = examples(other, "all")
     if labelled is not None and labelled.pictures is pairs and pairs.rows:  # the embedded emoji
         for kind in KINDS:
             try:

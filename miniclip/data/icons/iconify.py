@@ -17,7 +17,6 @@ These are left out:
 """
 
 import base64
-import hashlib
 import json
 import os
 import re
@@ -27,10 +26,9 @@ import sys
 import tarfile
 from pathlib import Path
 
-import numpy as np
-
 from miniclip.common import UserError, refuse
 from miniclip.data import cache
+from miniclip.data.dataset import file_hash
 
 PACKAGE, VERSION = "@iconify/json", "2.2.535"
 # the SHA-512 of the package's file as npm publishes it (`npm view @iconify/json@2.2.535 dist`)
@@ -91,15 +89,11 @@ def archive(folder=None) -> Path:
 
 def read(path) -> dict:
     """{prefix: the set's JSON} of all sets in the package that are not left out. Raises UserError
-    when the file is not the pinned version of the package, or is damaged. Nothing else in it is
-    checked, because a drawing could make resvg read a local file or take all memory."""
-    sets = {}
-    how = f"delete it, and fetch it with `npm pack {PACKAGE}@{VERSION}`"
-    refuse(
-        {
-            f"{path} is damaged, or is not version {VERSION}; {how}": integrity(path) != INTEGRITY,
-        }
-    )
+    when the file is not the pinned version of the package, or is damaged. In any other file a
+    drawing could make resvg read a local file, or take all memory."""
+    sets, how = {}, f"delete it, and fetch it with `npm pack {PACKAGE}@{VERSION}`"
+    wrong = f"{path} is damaged, or is not version {VERSION}; {how}"
+    refuse({wrong: integrity(path) != INTEGRITY})
     with tarfile.open(path) as tar:
         for member in tar:
             if member.name.startswith("package/json/"):
@@ -111,8 +105,7 @@ def read(path) -> dict:
 
 def integrity(path) -> str:
     """The SHA-512 of a file in base64, as npm writes it."""
-    data = np.memmap(path, mode="r") if os.path.getsize(path) else b""
-    return base64.b64encode(hashlib.sha512(data).digest()).decode()
+    return base64.b64encode(file_hash(path, "sha512").digest()).decode()
 
 
 def why_left_out(found: dict) -> str:
