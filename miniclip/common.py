@@ -198,10 +198,24 @@ def choose(
     try:
         Parser.typed = f"{prog} {name}"
         # imported inside, because importing torch may fail as well: without a temporary folder
-        run = command(prog)(lambda argv: importlib.import_module(commands[name][0]).main(argv))
+        run = command(prog)(lambda argv: _quietly_imported(commands[name][0]).main(argv))
         return run(argv[1:])
     finally:
         Parser.typed = before
+
+
+def _quietly_imported(module):
+    """The module of a command, which imports torch. Meanwhile Ctrl-C ends the process at once,
+    because an exception in the middle of torch's own imports would abort it."""
+    before = signal.getsignal(signal.SIGINT)
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or before is not signal.default_int_handler:
+        return importlib.import_module(module)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        return importlib.import_module(module)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _end(prog, sentence, code):
