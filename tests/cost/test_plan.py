@@ -169,6 +169,7 @@ def run_of(*arguments):
     return plan_run(Config.parse([str(a) for a in arguments], "cost", ""))
 
 
+@pytest.mark.slow
 def test_a_plan_is_of_the_run_that_the_same_options_start(pairs_csv, tmp_path, capsys):
     options = ["--data", pairs_csv, "--batch-size", 8, "--epochs", 1.5, "--vocab-size", 540]
     planned = run_of(*options)
@@ -305,9 +306,10 @@ def test_the_loss_written_out_holds_four_squares(n, e):
     assert watch.peak_bytes == pytest.approx(cost["bytes"], rel=0.25), watch.peak_bytes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, world, days",
-    [pytest.param("rn50x64", 592, 18, marks=pytest.mark.slow), ("vit_l14", 256, 12)],
+    [("rn50x64", 592, 18), ("vit_l14", 256, 12)],
 )
 def test_the_paper_s_days_come_out_at_the_stated_utilisation(name, world, days):
     assert plan(name, world, grad_checkpointing=True)["days"] == pytest.approx(days, rel=0.1)

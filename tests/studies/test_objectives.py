@@ -177,7 +177,8 @@ def test_a_projection_by_an_mlp_is_trained_loaded_and_frozen_with_its_tower(pair
     assert "heads.image.1.weight" in same and "heads.text.1.weight" not in same
 
 
-@pytest.mark.parametrize("more", [(), pytest.param(("--micro-batch", 3), marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [(), ("--micro-batch", 3)])
 def test_a_fixed_temperature_stays_and_the_rest_is_trained(more, pairs_csv, tmp_path):
     options = ("--temperature", 0.2, "--steps", 2, "--save-every", 1, "--log-every", 1, *more)
     assert run(pairs_csv, tmp_path / "run", *options) == 0

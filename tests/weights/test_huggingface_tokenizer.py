@@ -101,6 +101,7 @@ def test_a_learned_vocabulary_is_written_and_read_again(learned, tmp_path, kind)
     assert read_tokenizer(tmp_path / "nothing", 12) is None
 
 
+@pytest.mark.slow
 def test_the_released_files_are_the_released_vocabulary(released, tmp_path):
     ours, theirs, folder = released
     assert read_tokenizer(folder, 77).digest == "openai"

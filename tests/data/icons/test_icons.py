@@ -287,6 +287,7 @@ def test_a_run_has_the_recipe_of_icons_and_tells_the_three_questions(as_icons, t
     assert re.search(r"top-1, mean of .*tabler.*: known \d.*combinations", capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_a_run_on_the_first_icons_cannot_go_on_and_is_tested_on_families_new_to_it(
     as_icons, tmp_path, refused, capsys
 ):
