@@ -39,7 +39,7 @@ from miniclip.common import UserError, check_output, checked, odd_file, refuse, 
 END = b"\xff"  # ends a word; UTF-8 never contains it
 FORMAT = "miniclip byte-pair vocabulary"
 MERGES_FILE = Path(__file__).with_name("openai_merges.txt.gz")  # see OPENAI-LICENSE.txt
-LONGEST_WORD = 127  # characters; training leaves out longer words
+LONGEST_WORD = 127  # characters; training cuts longer words into parts
 LONGEST = 512  # bytes of an entry; the longest word in UTF-8 and its end fit
 MOST = 1 << 20  # entries of a vocabulary
 LARGEST_FILE = 32 << 20  # bytes; MOST entries take 20 MB
@@ -112,12 +112,17 @@ class Tokenizer:
     @checked
     def train(cls, texts: Iterable[str], vocab_size: int, context_length: int = 77) -> "Tokenizer":
         """Learn vocab_size entries from an iterable of str. There are fewer if at some point no two
-        entries stand side by side more than once."""
+        entries stand side by side more than once. A word of more than 127 characters, such as a
+        sentence of a language without spaces, counts as several words of at most 127."""
         refuse(
             {f"vocab_size must be a whole number from 514 up, not {vocab_size}": vocab_size < 514}
         )
         words = (word for text in texts for word in split_words(clean(text)))
-        counts = Counter(word for word in words if len(word) <= LONGEST_WORD)
+        counts = Counter(
+            word[start : start + LONGEST_WORD]
+            for word in words
+            for start in range(0, len(word), LONGEST_WORD)
+        )
         blank = cls([])
         words = {tuple(blank._symbols(word.encode() + END)): n for word, n in counts.items()}
         return cls(learn_merges(words, vocab_size - blank.vocab_size, blank.start), context_length)

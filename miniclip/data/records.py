@@ -11,6 +11,7 @@ the picture has no path. If there is a column `split`, it decides instead. Left 
 that are larger than memory.
 """
 
+import contextlib
 import functools
 import json
 import os
@@ -119,17 +120,11 @@ def open_file(path, image_column=None, caption_column=None) -> Files:
 def _json_lines(path):
     with open(path, encoding="utf-8-sig", errors="windows") as file:
         for number, line in enumerate(lines(file), 1):
-            try:
+            where, record = f"line {number} of {printable(path)}", None
+            too_deep = in_words(f"{where} is nested too deeply to be read", RecursionError)
+            with too_deep, contextlib.suppress(ValueError):
                 record = json.loads(line, parse_int=float) if line.strip() else {}
-            except (ValueError, RecursionError):
-                record = None
-            refuse(
-                {
-                    f"line {number} of {printable(path)} is not a JSON object": (
-                        not isinstance(record, dict)
-                    )
-                }
-            )
+            refuse({f"{where} is not a JSON object": not isinstance(record, dict)})
             if record:
                 yield record
 

@@ -120,10 +120,11 @@ NORMALIZERS = [
     {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "},
 ]
 WEIGHTS = "model.safetensors"
+ADAPTER = "adapter_config.json"
 # save_huggingface refuses a folder that holds one of these files, unless it would replace the file
-READ_BY_OTHERS = """config.json model.safetensors model.safetensors.index.json tokenizer.json
+READ_BY_OTHERS = f"""config.json model.safetensors model.safetensors.index.json tokenizer.json
     vocab.json merges.txt tokenizer_config.json special_tokens_map.json added_tokens.json
-    preprocessor_config.json processor_config.json""".split()
+    preprocessor_config.json processor_config.json {ADAPTER}""".split()
 
 
 def read(path: str | Path, state: dict) -> tuple[dict, dict, Tokenizer | None]:
@@ -138,7 +139,11 @@ def read(path: str | Path, state: dict) -> tuple[dict, dict, Tokenizer | None]:
         {
             f"{path} has transformers' tensors, but there is no config.json beside it": (
                 not os.path.lexists(beside)
-            )
+            ),
+            f"{beside.parent} holds an adapter ({ADAPTER}), which miniclip would leave out; merge "
+            "it into the weights (PEFT: merge_and_unload), or remove that file": (
+                os.path.lexists(beside.with_name(ADAPTER))
+            ),
         }
     )
     with refusing(f"{beside} describes no model that miniclip has"):

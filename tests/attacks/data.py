@@ -337,6 +337,11 @@ REFUSED = {
         """echo '{"image": "0.png"' > p.jsonl""",
         "open p.jsonl",
     ),
+    "json_of_a_deep_nest": (
+        "line 1 of p.jsonl is nested too deeply to be read",
+        """python -c "print('{\\"a\\": ' + '[' * 9000 + ']' * 9000 + '}')" > p.jsonl""",
+        "open p.jsonl",
+    ),
     "json_without_captions": (
         "no column of captions .* are 'image', 'title_of'",
         """echo '{"image": "0.png", "title_of": "a"}' > p.jsonl""",

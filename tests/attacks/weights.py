@@ -639,6 +639,11 @@ table(
             "holds no tokenizer of CLIP's kind: it has added tokens",
         ),
         "merges_are_a_terabyte": ("merges.txt", terabyte, "merges.txt is too long"),
+        "weights_have_an_adapter": (
+            "adapter_config.json",
+            lambda path: Path(path).write_text('{"peft_type": "LORA"}'),
+            "hf holds an adapter .adapter_config.json., which miniclip would leave out; merge it",
+        ),
     },
     load_folder_with,
     "a_hugging_face_folder_whose_{}",

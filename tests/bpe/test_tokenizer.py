@@ -187,6 +187,10 @@ def test_long_text_is_cut_and_keeps_its_end(text, length):
     assert len(row) == length
 
 
+def test_a_word_of_any_length_is_learned_from():
+    assert len(Tokenizer.train(["a" * 128] * 3, 600).state()["merges"]) > 7
+
+
 def test_no_texts_make_no_rows_and_an_empty_text_is_start_and_end():
     assert TOK([]).shape == (0, 16) and TOK([], trim=True).shape == (0, 2)
     assert (
