@@ -156,7 +156,11 @@ def command(prog: str, what: str = "", options: dict[str, dict] | None = None) -
                 return code
             except UserError as error:
                 sentence, code = str(error), 2
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, RuntimeError) as error:
+                # Python up to 3.11 wraps what is raised while a class with descriptors is made
+                stopped = error if type(error) is KeyboardInterrupt else error.__cause__
+                if not isinstance(stopped, KeyboardInterrupt):
+                    raise
                 sentence, code = "stopped by Ctrl-C", 130
             except BrokenPipeError:
                 sentence, code = "", code or 141

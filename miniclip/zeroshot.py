@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from miniclip.bpe.cleaning import clean
+from miniclip.bpe.cleaning import clean, has_words
 from miniclip.common import checked, in_words, refuse
 from miniclip.data import transforms
 from miniclip.data.threads import in_threads, read_all
@@ -171,7 +171,7 @@ def classifier_weights(model, tokenizer, names: Iterable, templates: Iterable) -
             {f"{what} must be in an order; give a list, of a dict list(d.values())": not has_order}
         )
     names, templates = list(names), list(templates)
-    empty = not all(clean(name) for name in names if isinstance(name, str))
+    empty = not all(has_words(clean(name)) for name in names if isinstance(name, str))
     wrong = [t for t in templates if not isinstance(t, str) or t.count("{}") != 1]
     refuse(
         {

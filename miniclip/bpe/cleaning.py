@@ -22,6 +22,8 @@ PATTERN = regex.compile(r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 MARKS = regex.compile(r"(\p{M}{30})\p{M}+")
 # too many entities inside each other, which are unescaped level by level, or digits of one entity
 ENTITIES = regex.compile(r"((?:amp;){1000})(?:amp;)+|(&#\d{4000})\d+")
+# white space, and characters that cannot be seen: zero-width space, soft hyphen, blank Braille, ...
+INVISIBLE = regex.compile(r"[\s\p{Cc}\p{Default_Ignorable_Code_Point}\u2800]*")
 
 
 def clean(text: str) -> str:
@@ -33,6 +35,11 @@ def clean(text: str) -> str:
         text = ENTITIES.sub(r"\1\2", MARKS.sub(r"\1", text))
         text = html.unescape(html.unescape(ftfy.fix_text(text)))
     return " ".join(text.split()).lower()
+
+
+def has_words(text: str) -> bool:
+    """Whether a text has a character that can be seen."""
+    return not INVISIBLE.fullmatch(text)
 
 
 def split_words(text: str) -> list[str]:

@@ -19,6 +19,7 @@ import unicodedata
 from PIL import Image
 from tqdm import tqdm
 
+from miniclip.bpe.cleaning import has_words
 from miniclip.common import UserError, first_bytes, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import (
@@ -95,7 +96,7 @@ class Files(Pairs):
             rows, "looking at pictures", delay=1, disable=None
         ):
             try:
-                captions = dict.fromkeys(filter(None, map(one_line, captions)), True)
+                captions = dict.fromkeys(filter(has_words, map(one_line, captions)), True)
                 refuse({why: why, "an empty caption": not captions})
                 source = source_of(picture, root)
                 key = source if isinstance(source, str) else row

@@ -28,6 +28,16 @@ def ctrl_c(folder):
     command("tool")(lambda argv: signal.raise_signal(signal.SIGINT))()
 
 
+@attack(code=130, says="^tool: stopped by Ctrl-C$")
+def ctrl_c_while_a_class_is_made(folder):
+    class Descriptor:
+        def __set_name__(self, owner, name):
+            signal.raise_signal(signal.SIGINT)
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    command("tool")(lambda argv: type("Made", (), {"by": Descriptor()}))()
+
+
 @attack(says="is not a file")
 def a_device_as_output_is_not_replaced_by_a_file(folder):
     os.mkfifo("out.json")

@@ -463,11 +463,14 @@ REFUSED = {
     ),
     **{
         f"an_empty_sentence_in_a_{kind}": (
-            r'the sentence "\\ufeff" has no words; leave it out',
-            f"printf '{text}\\357\\273\\277\\n' > a.{kind}",
+            says,
+            f"printf '{text}\\342\\200\\213\\n' > a.{kind}",
             f"embed a.{kind} o.npz {MODEL}",
         )
-        for kind, text in (("txt", "cup\\n"), ("csv", "filepath,caption\\nin/00001.png,"))
+        for kind, text, says in (
+            ("txt", "cup\\n", r'the sentence "\\u200b" has no words; leave it out'),
+            ("csv", "filepath,caption\\nin/00001.png,", "an empty caption"),
+        )
     },
     "another_activation_than_that_of_the_index": (
         "activation=.gelu. was asked for",

@@ -844,7 +844,7 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
     "a_number_of_pairs": (lambda: open_pairs(5), "source must be of type .*, not int"),
     "bytes_as_a_text": (lambda: Tokenizer([])(b"cup"), "texts must be of type .*, not bytes"),
     "a_name_without_words": (
-        lambda: classifier_weights(*miniclip.load("web")[:2], ["\1", "cup"], ["{}"]),
+        lambda: classifier_weights(*miniclip.load("web")[:2], ["\u200b", "cup"], ["{}"]),
         "a class name is empty",
     ),
     "a_cell_without_a_name": (

@@ -150,7 +150,7 @@ def test_a_query_is_of_32_bits_and_read_only_features_are_searched_silently(enco
             "are zeros, or add up to zero",
             lambda e: find.query(e, image=torch.zeros(128)),
         ),
-        ("the query is empty", lambda _: find.query(open_encoder("web"), "\ufeff")),
+        ("the query is empty", lambda _: find.query(open_encoder("web"), "\u200b")),
     ],
 )
 def test_what_is_wrong_in_python_is_one_sentence(encoder, words, call):

@@ -27,6 +27,7 @@ import tarfile
 import numpy as np
 from tqdm import tqdm
 
+from miniclip.bpe.cleaning import has_words
 from miniclip.common import UserError, refuse
 from miniclip.data import cache
 from miniclip.data.dataset import (
@@ -232,4 +233,4 @@ def captions_of(role: str, data: bytes, keys=CAPTION_KEYS) -> list[str]:
     except (ValueError, RecursionError):  # bytes that are not UTF-8 raise a ValueError too
         wanted = "JSON in UTF-8" if role == "json" else "UTF-8"
         raise BadPicture(f"its .{role} is not {wanted}") from None
-    return [*filter(None, map(one_line, texts(own)))]
+    return [*filter(has_words, map(one_line, texts(own)))]
