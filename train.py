@@ -17,7 +17,6 @@ The options are in miniclip/training/config.py, and their defaults in miniclip/t
 
 import contextlib
 import math
-import shlex
 import signal
 import sys
 
@@ -30,7 +29,7 @@ import torch
 from kernels.reference import PRECISIONS
 from miniclip import objectives
 from miniclip.bpe import Tokenizer
-from miniclip.common import command, given, machine
+from miniclip.common import command, given, machine, shell_line
 from miniclip.cost.plan import describe, plan_run
 from miniclip.data import report_skipped
 from miniclip.data.loader import batches, default_workers
@@ -189,7 +188,7 @@ def report(config, model, tokenizer, pairs, run, device):
         "machine": machine(device),
     }
     write_results(config.out, results | about_run)  # keeps what eval.py has written there
-    where = shlex.join(given("--checkpoint", config.out / "checkpoint.pt"))
+    where = shell_line(given("--checkpoint", config.out / "checkpoint.pt"))
     print(f"results.json is in {config.out}\nnext: python eval.py {where}")
 
 

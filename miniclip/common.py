@@ -18,6 +18,7 @@ import os
 import platform
 import re
 import secrets
+import shlex
 import shutil
 import signal
 import sys
@@ -322,6 +323,20 @@ def given(option: str, value) -> list[str]:
     """The words that give an option in a command line that we print: ["--out", "x"]. A value that
     begins with a dash gives ["--out=-x"], because argparse would take "-x" for another option."""
     return [f"{option}={value}"] if str(value).startswith("-") else [option, str(value)]
+
+
+def shell_line(words: Iterable[str]) -> str:
+    """A line that a shell reads as these words. bash and zsh read $'...', in which a word stands
+    that cannot be printed as it is: a name with a line break, or one that is not in UTF-8."""
+
+    def quoted(word):
+        if word.isprintable():
+            return shlex.quote(word)
+        kept = (c.isprintable() and c not in "'\\" for c in word)
+        codes = ("".join(rf"\x{byte:02x}" for byte in os.fsencode(c)) for c in word)
+        return "$'" + "".join(c if keep else x for c, x, keep in zip(word, codes, kept)) + "'"
+
+    return " ".join(map(quoted, words))
 
 
 def pick_device(name: str):

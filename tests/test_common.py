@@ -3,6 +3,8 @@
 import argparse
 import concurrent.futures
 import os
+import shutil
+import subprocess
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 import eval as eval_command
 import train
@@ -21,6 +25,7 @@ from miniclip.common import (
     number,
     pick_device,
     replacing_all,
+    shell_line,
 )
 from miniclip.data import __main__ as data
 from miniclip.data.curation import curate
@@ -160,6 +165,15 @@ def test_files_that_belong_together_are_replaced_in_their_order_or_not_at_all(
     with pytest.raises(ZeroDivisionError), replacing_all(broken):
         pass
     assert sorted(tmp_path.iterdir()) == paths and paths[0].read_text() == "a"
+
+
+@pytest.mark.skipif(os.name == "nt" or not shutil.which("bash"), reason="a shell's quoting")
+@given(st.lists(st.binary(min_size=1).filter(lambda word: 0 not in word), min_size=1, max_size=9))
+def test_a_shell_reads_the_printed_words(words):
+    line = shell_line(map(os.fsdecode, words))
+    assert "\n" not in line
+    read = subprocess.run(["bash", "-c", f"printf '%s\\0' {line}".encode()], capture_output=True)
+    assert read.stdout.split(b"\0")[:-1] == words
 
 
 def test_two_that_replace_the_same_files_at_once_do_not_mix_them(tmp_path, monkeypatch):

@@ -17,7 +17,6 @@ import contextlib
 import hashlib
 import os
 import re
-import shlex
 import signal
 import socket
 import sys
@@ -28,7 +27,7 @@ from pathlib import Path
 
 import torch
 
-from miniclip.common import UserError, pick_device, refuse
+from miniclip.common import UserError, pick_device, refuse, shell_line
 from miniclip.distributed.collectives import all_reduce, dist_info, print0
 
 ROOT = Path(__file__).parents[2]
@@ -126,7 +125,7 @@ def launched(*arguments: str) -> str:
     ranks = told_by_torchrun("LOCAL_WORLD_SIZE", 1)
     # on several machines torchrun also needs --nnodes and an address
     starter = f"torchrun --nproc-per-node {ranks}" if dist_info()[1] > 1 else "python"
-    return f"{starter} {shlex.join(arguments)}"
+    return f"{starter} {shell_line(arguments)}"
 
 
 def told_by_torchrun(name: str, otherwise: int) -> int:

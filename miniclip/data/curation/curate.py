@@ -31,7 +31,6 @@ import csv
 import io
 import math
 import os
-import shlex
 from collections.abc import Iterable
 
 import numpy as np
@@ -46,6 +45,7 @@ from miniclip.common import (
     path,
     refuse,
     replacing,
+    shell_line,
 )
 from miniclip.data import SOURCE_FLAGS, open_pairs
 from miniclip.data.dataset import LIST_COLUMNS, Pairs, print_skipped, printable, text_hash, words
@@ -215,5 +215,5 @@ def main(data, out, cap, min_count, min_pmi, names, overwrite, **source):
         f"of which {after} are kept"
     )
     print_skipped(pairs.skipped)
-    how = shlex.join([*given("--data", data), *given("--keep", out)])
+    how = shell_line([*given("--data", data), *given("--keep", out)])
     print(f"train on them with {how}, and with the options of the source that you gave here")

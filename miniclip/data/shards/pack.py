@@ -17,7 +17,6 @@ import itertools
 import json
 import os
 import re
-import shlex
 import shutil
 import tarfile
 import tempfile
@@ -35,6 +34,7 @@ from miniclip.common import (
     refuse,
     remove_leftovers,
     replacing,
+    shell_line,
     undisturbed,
 )
 from miniclip.data import SOURCE_FLAGS, open_pairs, report_skipped
@@ -139,6 +139,6 @@ def main(data, out, shard_size, overwrite, **source):
     paths, skipped = pack(pairs, out, shard_size, overwrite)
     print(
         f"{len(pairs) - len(skipped):,} pairs in {len(paths):,} shards; "
-        f"train on them with {shlex.join(given('--data', out / '*.tar'))}"
+        f"train on them with {shell_line(given('--data', out / '*.tar'))}"
     )
     print_skipped(pairs.skipped + skipped)
