@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from miniclip.bpe.cleaning import clean
+from miniclip.bpe.cleaning import has_words
 from miniclip.common import checked, in_words, refuse
 from miniclip.data import transforms
 from miniclip.data.threads import in_threads, read_all
@@ -159,7 +159,7 @@ def classifier_weights(model, tokenizer, names: Iterable, templates: Iterable) -
     names: one string per class. If two classes have the same name, their columns are equal, and
     `classify` finds only the first of them. templates: strings with one {} for the name; a bare
     "{}" is the name alone. Raises ValueError if names or templates are empty or hold something
-    else than strings, if a template does not hold {} exactly once, or if a name has no tokens or
+    else than strings, if a template does not hold {} exactly once, or if a name has no words or
     does not fit into the context.
 
     A name whose words did not occur in training raises no error. The model has learned nothing
@@ -171,7 +171,7 @@ def classifier_weights(model, tokenizer, names: Iterable, templates: Iterable) -
             {f"{what} must be in an order; give a list, of a dict list(d.values())": not has_order}
         )
     names, templates = list(names), list(templates)
-    empty = not all(clean(name) for name in names if isinstance(name, str))
+    empty = not all(has_words(name) for name in names if isinstance(name, str))
     wrong = [t for t in templates if not isinstance(t, str) or t.count("{}") != 1]
     refuse(
         {
@@ -181,7 +181,7 @@ def classifier_weights(model, tokenizer, names: Iterable, templates: Iterable) -
                 for k, name in enumerate(names)
                 if not isinstance(name, str)
             },
-            "a class name is empty; leave it out, or give the name": empty,
+            "a class name is empty, or has no words; leave it out, or give the name": empty,
             'templates must be a non-empty list such as ["a photo of a {}."]': not templates,
             f"a template must hold {{}} once, where the name goes: {wrong}": wrong,
         }
@@ -193,7 +193,6 @@ def classifier_weights(model, tokenizer, names: Iterable, templates: Iterable) -
     starts = [t.split("{}")[0] + name for name in names for t in templates]
     tokenizer(starts, trim=True, truncate=False)
     mean = features.unflatten(0, (len(names), len(templates))).mean(1)  # (classes, E)
-    refuse({"a class name has no tokens; leave it out": not mean.any(1).all()})
     return F.normalize(mean, dim=1).T
 
 

@@ -24,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from miniclip.bpe.cleaning import has_words
 from miniclip.common import (
     UserError,
     check_new,
@@ -174,7 +175,7 @@ def check_sentences(encoder: Encoder, sentences: list[str]) -> None:
     lengths = [len(encoder.tokenizer.encode(sentence)) for sentence in sentences]
     longest = max(sentences, key=len, default="")
     size = 4 * len(longest) * len(sentences)  # a character takes four bytes
-    empty = [sentence for sentence, length in zip(sentences, lengths) if not length][:1]
+    empty = [sentence for sentence in sentences if not has_words(sentence)][:1]
     wrong = {
         f"has {len(longest):,} characters. In the file each of the {len(sentences):,} sentences takes as "
         f"much room as the longest, {size / 2**30:,.1f} GiB together; shorten it, or divide the list": [

@@ -17,6 +17,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from miniclip import plots
+from miniclip.bpe.cleaning import has_words
 from miniclip.common import check_new, checked, command, number, path, refuse, refusing
 from miniclip.data import image_io
 from miniclip.data.dataset import BadPicture, printable
@@ -133,7 +134,7 @@ def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -
     for, or if the text does not fit into the context.
     """
     parts = [] if image is None else [image[None].float()]
-    if not encoder.tokenizer.encode(text):  # only spaces, or characters that cannot be seen
+    if not has_words(text):  # only spaces, or characters that cannot be seen
         text = ""
     width, given = encoder.model.config["embed_dim"], None if image is None else tuple(image.shape)
     refuse(

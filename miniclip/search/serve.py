@@ -24,7 +24,7 @@ from urllib.parse import parse_qsl
 
 import torch
 
-from miniclip.bpe.cleaning import clean
+from miniclip.bpe.cleaning import clean, has_words
 from miniclip.common import UserError, checked, command, number, refuse, refusing
 from miniclip.data.dataset import BadPicture, fingerprint, printable
 from miniclip.search.database import FILE, OLD, Index, followed
@@ -259,7 +259,7 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         typed, template = re.split(r"[,\n]", asked.get("classes", "")), asked.get("template", "{}")
         # the tokenizer takes "Heart" and "heart" for the same name: one class, as first spelled
         spelled = {clean(name): name.strip() for name in reversed(typed)}
-        names = [spelled[key] for key in dict.fromkeys(map(clean, typed)) if key]
+        names = [spelled[key] for key in dict.fromkeys(map(clean, typed)) if has_words(key)]
         refuse(
             {
                 f"type from 2 to {MAX_CLASSES:,} classes, separated by commas; capital letters "

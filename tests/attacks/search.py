@@ -463,8 +463,8 @@ REFUSED = {
     ),
     **{
         f"an_empty_sentence_in_a_{kind}": (
-            r'the sentence "\\ufeff" has no words; leave it out',
-            f"printf '{text}\\357\\273\\277\\n' > a.{kind}",
+            r'the sentence "\\u200b" has no words; leave it out',
+            f"printf '{text}\\342\\200\\213\\n' > a.{kind}",
             f"embed a.{kind} o.npz {MODEL}",
         )
         for kind, text in (("txt", "cup\\n"), ("csv", "filepath,caption\\nin/00001.png,"))

@@ -800,7 +800,7 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
     ),
     "a_name_of_a_mark_alone": (
         lambda: classifier_weights(*miniclip.load("web")[:2], ["\u0345", "cup"], ["{}"]),
-        "a class name has no tokens",
+        "a class name is empty, or has no words",
     ),
     "no_templates": (lambda: classifier_weights(None, None, ["cup"], []), "non-empty list such as"),
     "a_template_without_its_place": (
@@ -830,10 +830,10 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
     "features_to_classify_that_are_nan": (lambda: classify(ROWS * torch.nan, ROWS.T), "NaN"),
     **{
         f"a_query_without_words_for_{name}": (
-            lambda name=name: query(open_encoder(name), "\1"),
+            lambda name=name, text=text: query(open_encoder(name), text),
             "is empty",
         )
-        for name in ("icons", "web")
+        for name, text in (("icons", "\1"), ("web", "\u200b&#8203; \xad\ufe0f"))
     },
     "bytes_as_a_path": (lambda: open_pairs(b"p.csv"), "source must be of type .*, not bytes"),
     "a_number_of_pairs": (lambda: open_pairs(5), "source must be of type .*, not int"),
@@ -841,6 +841,10 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
     "a_name_without_words": (
         lambda: classifier_weights(*miniclip.load("web")[:2], ["\1", "cup"], ["{}"]),
         "a class name is empty",
+    ),
+    "a_name_that_cannot_be_seen": (
+        lambda: classifier_weights(tiny(), Tokenizer([]), ["cup", "\u200b"], ["a {}"]),
+        "a class name is empty, or has no words",
     ),
     "a_cell_without_a_name": (
         lambda: classifier_weights(tiny(), Tokenizer([]), ["cup", " "], ["a {}"]),
