@@ -16,8 +16,10 @@ its features.
 """
 
 import os
+import re
 import stat
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,7 +40,14 @@ from miniclip.common import (
 )
 from miniclip.data import SOURCE_FLAGS, image_io, open_pairs
 from miniclip.data.dataset import print_skipped, printable
-from miniclip.data.files import read_lines, walk
+from miniclip.data.files import (
+    CAPTION_COLUMNS,
+    PICTURE_COLUMNS,
+    SEPARATORS,
+    find_column,
+    read_lines,
+    walk,
+)
 from miniclip.data.shards.shards import is_shards
 from miniclip.evaluation.features import model_digest
 from miniclip.search.database import OURS, followed
@@ -200,6 +209,29 @@ def check_sentences(encoder: Encoder, sentences: list[str]) -> None:
         )
 
 
+def check_is_no_table(path: str, line: str) -> None:
+    """Raise UserError if a text file holds no sentences, but a csv of pictures, or a list of their
+    files, because the names of pictures would be encoded as sentences. line: its first line."""
+    rows = [[line], *map(line.split, SEPARATORS)]
+    files = [field.strip() for row in rows for field in row if image_io.is_picture(field.strip())]
+    is_header = any(
+        None not in [find_column(row, None, names) for names in (PICTURE_COLUMNS, CAPTION_COLUMNS)]
+        for row in rows
+    )
+    # Flickr8k.token.txt: the name of a picture, #, a number, a tab, a caption
+    is_picture = "\t" in line and image_io.is_picture(re.split("[#\t]", line)[0])
+    folders = (os.curdir, os.path.dirname(path))
+    is_file = any(os.path.isfile(os.path.join(*place)) for place in product(folders, files))
+    refuse(
+        {
+            f"{printable(path)} names pictures, so it is no list of sentences; give the folder of "
+            "the pictures, or for a csv also --caption-column or --columns": (
+                is_header or is_picture or is_file
+            )
+        }
+    )
+
+
 @command(
     "python -m miniclip.search embed",
     "Write the features of pictures, of pairs or of sentences to a file.",
@@ -226,6 +258,7 @@ def main(data, out, checkpoint, activation, overwrite, device, threads, **option
     encoder = open_encoder(checkpoint, activation, device, threads)
     if data.lower().endswith(".txt") and not (options or os.path.isdir(data)):
         names, skipped = read_lines(data, "sentences"), []
+        check_is_no_table(data, names[0])
         check_sentences(encoder, names)
         features = encode_texts(encoder.model, encoder.tokenizer, names)
         arrays = {"names": names, "features": features}
