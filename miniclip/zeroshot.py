@@ -12,7 +12,6 @@ Lesson: lessons/13_zeroshot.md.
 """
 
 import contextlib
-import inspect
 import math
 import re
 import threading
@@ -127,17 +126,24 @@ def encode_tensors(model, batches) -> torch.Tensor:
 
 @checked
 def encode_texts(model, tokenizer, texts: str | Iterable, batch_size: int = 512) -> torch.Tensor:
-    """Unit features of a list of strings: (len(texts), E) fp32 on the CPU.
+    """Unit features of a list of strings: (len(texts), E) fp32 on the CPU. A text that does not fit
+    into the context loses its end.
 
-    Raises UserError if the model or the tokenizer is not miniclip's, or if the tokenizer's
-    vocabulary is not the one that model.config["tokenizer"] names.
+    Raises UserError
+
+    - if the texts are given as a set or a dict, because the rows need an order;
+    - if the model or the tokenizer is not miniclip's;
+    - if the tokenizer's vocabulary is not the one that model.config["tokenizer"] names.
     """
     given, trained = getattr(tokenizer, "digest", None), own_config(model).get("tokenizer")
     name = type(tokenizer).__name__
     with in_words(f"the tokenizer must be miniclip's, and not a {name}", TypeError):
-        inspect.signature(tokenizer).bind([""], trim=True)  # as the tokenizers of load are called
+        ids = tokenizer([""], trim=True)  # as the tokenizers of load are called
     refuse(
         {
+            # a tokenizer of Hugging Face takes any options, and returns a dict
+            f"the tokenizer must be miniclip's, and not a {name}": not torch.is_tensor(ids),
+            "texts must be in an order; give a list": isinstance(texts, (dict, set, frozenset)),
             f"batch_size must be at least 1, not {batch_size}": batch_size < 1,
             "this tokenizer has another vocabulary than the model was trained on": (
                 trained and given and trained != given

@@ -102,7 +102,8 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     first.
 
     The search is exact: every row is compared, in fp32. Features in 16 bits are converted, BLOCK
-    numbers at a time. Raises UserError if a cosine is above one, or not finite.
+    numbers at a time. Raises UserError if the query is not of length one, because its products with
+    the rows would be no cosines, and if a cosine is above one, or not finite.
     """
     width, given = features.shape[-1], tuple(query.shape)
     refuse(
@@ -110,6 +111,9 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
             "features must be (N, E)": features.ndim != 2 or not width,
             f"k must be at least 1, not {k}": k < 1,
             f"the query must have the shape ({width},), not {given}": given != (width,),
+            "the query must be of length one, as the function query returns it": not (
+                abs(query.float().norm() - 1) < 0.01
+            ),
         }
     )
     step = max(1, BLOCK // width)
@@ -120,7 +124,7 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     )
     cosines = torch.cat([block.float() @ query.float() for block in blocks])
     # a row that is too long could come first for any query; NaN is refused as well
-    wrong = "the index or the query holds features that are not of length one; make the index again"
+    wrong = "the index holds features that are not of length one; make the index again"
     refuse({wrong: not (cosines.abs() < 1.01).all()})
     cosines, rows = cosines.sort(descending=True, stable=True)
     return cosines[:k], rows[:k]
@@ -130,10 +134,10 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
 def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -> torch.Tensor:
     """The unit features of a query, (E,) fp32: those of text and picture, added and normalized.
 
-    image: the picture's unit features (E,), or None. Raises UserError if there is nothing to look
-    for, or if the text does not fit into the context.
+    image: the picture's features (E,), or None. They are normalized, too. Raises UserError if there
+    is nothing to look for, or if the text does not fit into the context.
     """
-    parts = [] if image is None else [image[None].float()]
+    parts = [] if image is None else [F.normalize(image[None].float(), dim=-1)]
     if not has_words(text):  # only spaces, or characters that cannot be seen
         text = ""
     width, given = encoder.model.config["embed_dim"], None if image is None else tuple(image.shape)

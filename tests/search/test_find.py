@@ -36,7 +36,7 @@ def test_what_is_found_is_what_sorting_all_cosines_gives(rows, k, block, seed):
     rng = np.random.default_rng(seed)
     # few numbers, so that many are equal, and powers of two, so that sums are exact
     features = (rng.integers(-1, 2, (rows, 4)) / 2).astype("f2")
-    query = torch.from_numpy(rng.integers(-2, 3, 4).astype("f4") / 4)
+    query = torch.from_numpy(rng.choice([-1, 1], 4).astype("f4") / 2)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(find, "BLOCK", block)
         cosines, found = nearest(features, query, k)
@@ -138,6 +138,11 @@ def test_a_query_is_of_32_bits_and_read_only_features_are_searched_silently(enco
     wanted = find.query(without, image=torch.from_numpy(np.eye(128)[3]))
     assert wanted.dtype == torch.float32
     assert nearest(features, wanted, 1)[1].tolist() == [3] and not recwarn.list
+
+
+def test_the_length_of_a_pictures_features_does_not_matter_beside_words(encoder):
+    short, long = (find.query(encoder, "cup", torch.eye(128)[3] * length) for length in (0.3, 9))
+    torch.testing.assert_close(short, long, rtol=0, atol=1e-6)  # rounding of unit vectors
 
 
 @pytest.mark.parametrize(
