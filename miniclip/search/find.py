@@ -9,6 +9,7 @@ weights is refused. Left out: approximate search.
 
 import io
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,8 @@ from miniclip.zeroshot import encode_tensors, encode_texts
 
 BLOCK = 1 << 20  # numbers that a search converts to fp32 at a time: 4 MiB stay in a cache
 THUMBNAIL = 256  # pixels
+# control characters, those that turn the direction of a text, and bytes that are not UTF-8
+UNSAFE = re.compile("[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 MOST_DRAWN = 200  # pictures of --grid: matplotlib takes 17 s for 600
 SEARCH = {  # options of a command that opens an index
     "folder": dict(
@@ -169,6 +172,12 @@ def picture_features(encoder: Encoder, file: Path | io.BytesIO, name: str) -> to
     return encode_tensors(encoder.model, [picture[None]])[0]
 
 
+def pasteable(path: str | Path) -> str:
+    """A path as it is, so that it can be pasted; but without a line break or another character that
+    a terminal would obey. macOS, for example, puts a narrow space into the names of screenshots."""
+    return printable(path, 4096) if UNSAFE.search(str(path)) else str(path)
+
+
 @checked
 def thumbnail(path: str | Path, side: int = THUMBNAIL) -> Image.Image:
     """A PIL picture in mode RGB, at most `side` pixels wide and high. Raises BadPicture."""
@@ -237,7 +246,7 @@ def main(text, folder, index, checkpoint, device, threads, image, k, grid, overw
     cosines, rows = nearest(opened.features, query(encoder, "" if is_root else text, like), k)
     found = [(opened.path(row), cosine) for row, cosine in zip(rows.tolist(), cosines.tolist())]
     for rank, (picture, cosine) in enumerate(found, 1):
-        print(f"{rank:3d}  {cosine:.3f}  {printable(picture, 1000)}")
+        print(f"{rank:3d}  {cosine:.3f}  {pasteable(picture)}")
     print(f"{len(opened):,} pictures", *opened.warnings(), sep="\n")
     if grid:
         draw(found[:MOST_DRAWN], grid)

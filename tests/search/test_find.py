@@ -74,6 +74,16 @@ def test_the_index_of_the_working_folder_or_the_one_that_is_named(root, capsys, 
     assert here.split("12 pictures")[0] == there.replace(f"{root}/", "").split("12 pict")[0]
 
 
+def test_a_path_can_be_pasted_unless_a_terminal_would_obey_it(tmp_path, checkpoint, capsys):
+    names = ["at 10.00\u202fPM.png", "\U0001f469\u200d\U0001f692.png", "a\nb.png", "c\u202ed.png"]
+    for name in names:
+        Image.new("RGB", (9, 9)).save(tmp_path / name)
+    said(build.main, [tmp_path, "--checkpoint", checkpoint], capsys)
+    out = said(main, ["cup", tmp_path], capsys)
+    shown = {*names[:2], "a\\nb.png", "c\\u202ed.png"}
+    assert {*re.findall("  (/.*)$", out, re.M)} == {str(tmp_path / name) for name in shown}
+
+
 def test_the_grid_draws_what_was_found_even_if_one_is_gone(tmp_path, checkpoint, capsys):
     fill(tmp_path / "in", 9)
     Image.new("RGB", (3000, 100), "red").save(tmp_path / "in/wide.png")
