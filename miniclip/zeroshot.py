@@ -33,15 +33,19 @@ CPU_BATCH, GPU_BATCH = 16, 64  # pictures; on a CPU every core encodes a batch o
 
 @contextlib.contextmanager
 def evaluating(model):
-    """`with evaluating(model):` evaluation mode inside the block, and the earlier mode after it."""
-    # the mode of each module is kept, because a frozen tower may not have been in training mode
-    modes = [(m, m.training) for m in getattr(model, "modules", lambda: [model])()]
+    """`with evaluating(model):` evaluation mode inside the block, and the earlier mode after it.
+
+    Each module gets its own mode back, because a frozen tower may not have been in training mode.
+    When the blocks of two threads overlap, the model is in training mode again as soon as the first
+    of them ends. So call model.eval() before several threads encode with one model.
+    """
+    in_training = [m for m in getattr(model, "modules", lambda: [model])() if m.training]
     model.eval()
     try:
         yield
     finally:
-        for module, mode in modes:
-            module.training = mode
+        for module in in_training:
+            module.training = True
 
 
 @torch.no_grad()
