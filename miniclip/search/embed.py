@@ -19,7 +19,6 @@ import os
 import re
 import stat
 from collections.abc import Callable
-from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -213,20 +212,19 @@ def check_is_no_table(path: str, line: str) -> None:
     """Raise UserError if a text file holds no sentences, but a csv of pictures, or a list of their
     files, because the names of pictures would be encoded as sentences. line: its first line."""
     rows = [[line], *map(line.split, SEPARATORS)]
-    files = [field.strip() for row in rows for field in row if image_io.is_picture(field.strip())]
-    is_header = any(
-        None not in [find_column(row, None, names) for names in (PICTURE_COLUMNS, CAPTION_COLUMNS)]
-        for row in rows
-    )
-    # Flickr8k.token.txt: the name of a picture, #, a number, a tab, a caption
-    is_picture = "\t" in line and image_io.is_picture(re.split("[#\t]", line)[0])
-    folders = (os.curdir, os.path.dirname(path))
-    is_file = any(os.path.isfile(os.path.join(*place)) for place in product(folders, files))
+    names = [field.strip() for row in rows for field in row if image_io.is_picture(field.strip())]
+    columns = [
+        (find_column(r, None, PICTURE_COLUMNS), find_column(r, None, CAPTION_COLUMNS)) for r in rows
+    ]
     refuse(
         {
             f"{printable(path)} names pictures, so it is no list of sentences; give the folder of "
             "the pictures, or for a csv also --caption-column or --columns": (
-                is_header or is_picture or is_file
+                any(None not in pair for pair in columns)
+                # Flickr8k.token.txt: the name of a picture, #, a number, a tab, a caption
+                or ("\t" in line and image_io.is_picture(re.split("[#\t]", line)[0]))
+                or any(map(os.path.isfile, names))
+                or any(os.path.isfile(os.path.join(os.path.dirname(path), name)) for name in names)
             )
         }
     )
