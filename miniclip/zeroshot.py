@@ -12,7 +12,6 @@ Lesson: lessons/13_zeroshot.md.
 """
 
 import contextlib
-import inspect
 import math
 import re
 import threading
@@ -22,7 +21,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from miniclip.bpe.cleaning import clean, has_words
+from miniclip.bpe.cleaning import has_words
 from miniclip.common import checked, in_words, refuse
 from miniclip.data import transforms
 from miniclip.data.threads import in_threads, read_all
@@ -34,15 +33,19 @@ CPU_BATCH, GPU_BATCH = 16, 64  # pictures; on a CPU every core encodes a batch o
 
 @contextlib.contextmanager
 def evaluating(model):
-    """`with evaluating(model):` evaluation mode inside the block, and the earlier mode after it."""
-    # the mode of each module is kept, because a frozen tower may not have been in training mode
-    modes = [(m, m.training) for m in getattr(model, "modules", lambda: [model])()]
+    """`with evaluating(model):` evaluation mode inside the block, and the earlier mode after it.
+
+    Each module gets its own mode back, because a frozen tower may not have been in training mode.
+    When the blocks of two threads overlap, the model is in training mode again as soon as the first
+    of them ends. So call model.eval() before several threads encode with one model.
+    """
+    in_training = [m for m in getattr(model, "modules", lambda: [model])() if m.training]
     model.eval()
     try:
         yield
     finally:
-        for module, mode in modes:
-            module.training = mode
+        for module in in_training:
+            module.training = True
 
 
 @torch.no_grad()
@@ -127,17 +130,24 @@ def encode_tensors(model, batches) -> torch.Tensor:
 
 @checked
 def encode_texts(model, tokenizer, texts: str | Iterable, batch_size: int = 512) -> torch.Tensor:
-    """Unit features of a list of strings: (len(texts), E) fp32 on the CPU.
+    """Unit features of a list of strings: (len(texts), E) fp32 on the CPU. A text that does not fit
+    into the context loses its end.
 
-    Raises UserError if the model or the tokenizer is not miniclip's, or if the tokenizer's
-    vocabulary is not the one that model.config["tokenizer"] names.
+    Raises UserError
+
+    - if the texts are given as a set or a dict, because the rows need an order;
+    - if the model or the tokenizer is not miniclip's;
+    - if the tokenizer's vocabulary is not the one that model.config["tokenizer"] names.
     """
     given, trained = getattr(tokenizer, "digest", None), own_config(model).get("tokenizer")
     name = type(tokenizer).__name__
     with in_words(f"the tokenizer must be miniclip's, and not a {name}", TypeError):
-        inspect.signature(tokenizer).bind([""], trim=True)  # as the tokenizers of load are called
+        ids = tokenizer([""], trim=True)  # as the tokenizers of load are called
     refuse(
         {
+            # a tokenizer of Hugging Face takes any options, and returns a dict
+            f"the tokenizer must be miniclip's, and not a {name}": not torch.is_tensor(ids),
+            "texts must be in an order; give a list": isinstance(texts, (dict, set, frozenset)),
             f"batch_size must be at least 1, not {batch_size}": batch_size < 1,
             "this tokenizer has another vocabulary than the model was trained on": (
                 trained and given and trained != given
@@ -159,7 +169,7 @@ def classifier_weights(model, tokenizer, names: Iterable, templates: Iterable) -
     names: one string per class. If two classes have the same name, their columns are equal, and
     `classify` finds only the first of them. templates: strings with one {} for the name; a bare
     "{}" is the name alone. Raises ValueError if names or templates are empty or hold something
-    else than strings, if a template does not hold {} exactly once, or if a name has no tokens or
+    else than strings, if a template does not hold {} exactly once, or if a name has no words or
     does not fit into the context.
 
     A name whose words did not occur in training raises no error. The model has learned nothing
@@ -171,7 +181,7 @@ def classifier_weights(model, tokenizer, names: Iterable, templates: Iterable) -
             {f"{what} must be in an order; give a list, of a dict list(d.values())": not has_order}
         )
     names, templates = list(names), list(templates)
-    empty = not all(has_words(clean(name)) for name in names if isinstance(name, str))
+    empty = not all(has_words(name) for name in names if isinstance(name, str))
     wrong = [t for t in templates if not isinstance(t, str) or t.count("{}") != 1]
     refuse(
         {
@@ -181,7 +191,7 @@ def classifier_weights(model, tokenizer, names: Iterable, templates: Iterable) -
                 for k, name in enumerate(names)
                 if not isinstance(name, str)
             },
-            "a class name is empty; leave it out, or give the name": empty,
+            "a class name is empty, or has no words; leave it out, or give the name": empty,
             'templates must be a non-empty list such as ["a photo of a {}."]': not templates,
             f"a template must hold {{}} once, where the name goes: {wrong}": wrong,
         }
@@ -193,7 +203,6 @@ def classifier_weights(model, tokenizer, names: Iterable, templates: Iterable) -
     starts = [t.split("{}")[0] + name for name in names for t in templates]
     tokenizer(starts, trim=True, truncate=False)
     mean = features.unflatten(0, (len(names), len(templates))).mean(1)  # (classes, E)
-    refuse({"a class name has no tokens; leave it out": not mean.any(1).all()})
     return F.normalize(mean, dim=1).T
 
 

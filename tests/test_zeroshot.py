@@ -1,5 +1,7 @@
 """The zero-shot classifier is the mean of normalized sentences, normalized again."""
 
+import contextlib
+
 import pytest
 import torch
 from hypothesis import given
@@ -65,6 +67,15 @@ def test_the_size_of_a_batch_changes_nothing_and_the_model_goes_on_as_before(tra
     with pytest.raises(TypeError):
         encode_texts(model, tokenizer, [*texts, None])
     assert model.training == training
+
+
+def test_a_model_in_training_goes_on_with_it_after_blocks_that_overlap():
+    model, first, second = torch.nn.Linear(1, 1), contextlib.ExitStack(), contextlib.ExitStack()
+    for block in (first, second):
+        block.enter_context(zeroshot.evaluating(model))
+    assert not model.training
+    first.close(), second.close()
+    assert model.training
 
 
 @given(st.integers(1, 5), st.integers(1, 4))

@@ -22,7 +22,7 @@ def classifier_weights(model, tokenizer, names: Iterable, templates: Iterable) -
     names: one string per class. If two classes have the same name, their columns are equal, and
     `classify` finds only the first of them. templates: strings with one {} for the name; a bare
     "{}" is the name alone. Raises ValueError if names or templates are empty or hold something
-    else than strings, if a template does not hold {} exactly once, or if a name has no tokens or
+    else than strings, if a template does not hold {} exactly once, or if a name has no words or
     does not fit into the context.
 
     A name whose words did not occur in training raises no error. The model has learned nothing

@@ -22,8 +22,8 @@ PATTERN = regex.compile(r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 MARKS = regex.compile(r"(\p{M}{30})\p{M}+")
 # too many entities inside each other, which are unescaped level by level, or digits of one entity
 ENTITIES = regex.compile(r"((?:amp;){1000})(?:amp;)+|(&#\d{4000})\d+")
-# white space, and characters that cannot be seen: zero-width space, soft hyphen, blank Braille, ...
-INVISIBLE = regex.compile(r"[\s\p{Cc}\p{Default_Ignorable_Code_Point}\u2800]*")
+# control and format characters, and others that are drawn as nothing: zero-width or blank
+UNSEEN = regex.compile(r"[\p{Cc}\p{Cf}\p{Z}\p{Default_Ignorable_Code_Point}\u2800]+")
 
 
 def clean(text: str) -> str:
@@ -37,11 +37,12 @@ def clean(text: str) -> str:
     return " ".join(text.split()).lower()
 
 
-def has_words(text: str) -> bool:
-    """Whether a text has a character that can be seen."""
-    return not INVISIBLE.fullmatch(text)
-
-
 def split_words(text: str) -> list[str]:
     """The words of cleaned text, without white space: "it's 12" -> ["it", "'s", "1", "2"]."""
     return PATTERN.findall(text)
+
+
+def has_words(text: str) -> bool:
+    """Whether a text has a word that can be seen. A zero-width space, for example, can be copied
+    from a page of the web without being noticed. It makes tokens, but means nothing."""
+    return any(not UNSEEN.fullmatch(word[0]) for word in PATTERN.finditer(clean(text)))

@@ -162,6 +162,8 @@ def _of_file(source, files):
     pillow-heif is not registered with Pillow, because that would change what other code of this
     process can read.
     """
+    # a BytesIO of the caller may have been read, or just been written, up to its end
+    source = source.getvalue() if isinstance(source, io.BytesIO) else source
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     size = 0 if isinstance(file, io.BytesIO) else file_size(file)
     file = files.enter_context(open(file, "rb")) if size else file

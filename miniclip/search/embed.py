@@ -16,6 +16,7 @@ its features.
 """
 
 import os
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from miniclip.bpe.cleaning import clean, has_words
+from miniclip.bpe.cleaning import has_words
 from miniclip.common import (
     UserError,
     check_new,
@@ -38,7 +39,14 @@ from miniclip.common import (
 )
 from miniclip.data import SOURCE_FLAGS, image_io, open_pairs
 from miniclip.data.dataset import print_skipped, printable
-from miniclip.data.files import read_lines, walk
+from miniclip.data.files import (
+    CAPTION_COLUMNS,
+    PICTURE_COLUMNS,
+    SEPARATORS,
+    find_column,
+    read_lines,
+    walk,
+)
 from miniclip.data.shards.shards import is_shards
 from miniclip.evaluation.features import model_digest
 from miniclip.search.database import OURS, followed
@@ -182,7 +190,7 @@ def check_sentences(encoder: Encoder, sentences: list[str]) -> None:
         ]
         * (size > MOST_BYTES),
         "has the character NUL; leave it out": [s for s in sentences if "\0" in s],
-        "has no words; leave it out": [s for s in sentences if not has_words(clean(s))],
+        "has no words; leave it out": [s for s in sentences if not has_words(s)],
     }
     refuse(
         {
@@ -197,6 +205,28 @@ def check_sentences(encoder: Encoder, sentences: list[str]) -> None:
         print(
             f"{cut:,} of {len(sentences):,} sentences have more than {context} tokens, and are cut"
         )
+
+
+def check_is_no_table(path: str, line: str) -> None:
+    """Raise UserError if a text file holds no sentences, but a csv of pictures, or a list of their
+    files, because the names of pictures would be encoded as sentences. line: its first line."""
+    rows = [[line], *map(line.split, SEPARATORS)]
+    names = [field.strip() for row in rows for field in row if image_io.is_picture(field.strip())]
+    columns = [
+        (find_column(r, None, PICTURE_COLUMNS), find_column(r, None, CAPTION_COLUMNS)) for r in rows
+    ]
+    refuse(
+        {
+            f"{printable(path)} names pictures, so it is no list of sentences; give the folder of "
+            "the pictures, or for a csv also --caption-column or --columns": (
+                any(None not in pair for pair in columns)
+                # Flickr8k.token.txt: the name of a picture, #, a number, a tab, a caption
+                or ("\t" in line and image_io.is_picture(re.split("[#\t]", line)[0]))
+                or any(map(os.path.isfile, names))
+                or any(os.path.isfile(os.path.join(os.path.dirname(path), name)) for name in names)
+            )
+        }
+    )
 
 
 @command(
@@ -225,6 +255,7 @@ def main(data, out, checkpoint, activation, overwrite, device, threads, **option
     encoder = open_encoder(checkpoint, activation, device, threads)
     if data.lower().endswith(".txt") and not (options or os.path.isdir(data)):
         names, skipped = read_lines(data, "sentences"), []
+        check_is_no_table(data, names[0])
         check_sentences(encoder, names)
         features = encode_texts(encoder.model, encoder.tokenizer, names)
         arrays = {"names": names, "features": features}

@@ -9,6 +9,7 @@ weights is refused. Left out: approximate search.
 
 import io
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from miniclip import plots
-from miniclip.bpe.cleaning import clean, has_words
+from miniclip.bpe.cleaning import has_words
 from miniclip.common import check_new, checked, command, number, path, refuse, refusing
 from miniclip.data import image_io
 from miniclip.data.dataset import BadPicture, printable
@@ -27,6 +28,8 @@ from miniclip.zeroshot import encode_tensors, encode_texts
 
 BLOCK = 1 << 20  # numbers that a search converts to fp32 at a time: 4 MiB stay in a cache
 THUMBNAIL = 256  # pixels
+# control characters, those that turn the direction of a text, and bytes that are not UTF-8
+UNSAFE = re.compile("[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 MOST_DRAWN = 200  # pictures of --grid: matplotlib takes 17 s for 600
 SEARCH = {  # options of a command that opens an index
     "folder": dict(
@@ -102,7 +105,8 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     first.
 
     The search is exact: every row is compared, in fp32. Features in 16 bits are converted, BLOCK
-    numbers at a time. Raises UserError if a cosine is above one, or not finite.
+    numbers at a time. Raises UserError if the query is not of length one, because its products with
+    the rows would be no cosines, and if a cosine is above one, or not finite.
     """
     width, given = features.shape[-1], tuple(query.shape)
     refuse(
@@ -110,6 +114,9 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
             "features must be (N, E)": features.ndim != 2 or not width,
             f"k must be at least 1, not {k}": k < 1,
             f"the query must have the shape ({width},), not {given}": given != (width,),
+            "the query must be of length one, as the function query returns it": not (
+                abs(query.float().norm() - 1) < 0.01
+            ),
         }
     )
     step = max(1, BLOCK // width)
@@ -120,7 +127,7 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     )
     cosines = torch.cat([block.float() @ query.float() for block in blocks])
     # a row that is too long could come first for any query; NaN is refused as well
-    wrong = "the index or the query holds features that are not of length one; make the index again"
+    wrong = "the index holds features that are not of length one; make the index again"
     refuse({wrong: not (cosines.abs() < 1.01).all()})
     cosines, rows = cosines.sort(descending=True, stable=True)
     return cosines[:k], rows[:k]
@@ -130,11 +137,11 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
 def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -> torch.Tensor:
     """The unit features of a query, (E,) fp32: those of text and picture, added and normalized.
 
-    image: the picture's unit features (E,), or None. Raises UserError if there is nothing to look
-    for, or if the text does not fit into the context.
+    image: the picture's features (E,), or None. They are normalized, too. Raises UserError if there
+    is nothing to look for, or if the text does not fit into the context.
     """
-    parts = [] if image is None else [image[None].float()]
-    if not has_words(clean(text)):
+    parts = [] if image is None else [F.normalize(image[None].float(), dim=-1)]
+    if not has_words(text):  # only spaces, or characters that cannot be seen
         text = ""
     width, given = encoder.model.config["embed_dim"], None if image is None else tuple(image.shape)
     refuse(
@@ -163,6 +170,12 @@ def picture_features(encoder: Encoder, file: Path | io.BytesIO, name: str) -> to
     with refusing(f"{name} cannot be used"):
         picture = encoder.preprocess(image_io.read(file))
     return encode_tensors(encoder.model, [picture[None]])[0]
+
+
+def pasteable(path: str | Path) -> str:
+    """A path as it is, so that it can be pasted; but without a line break or another character that
+    a terminal would obey. macOS, for example, puts a narrow space into the names of screenshots."""
+    return printable(path, 4096) if UNSAFE.search(str(path)) else str(path)
 
 
 @checked
@@ -233,7 +246,7 @@ def main(text, folder, index, checkpoint, device, threads, image, k, grid, overw
     cosines, rows = nearest(opened.features, query(encoder, "" if is_root else text, like), k)
     found = [(opened.path(row), cosine) for row, cosine in zip(rows.tolist(), cosines.tolist())]
     for rank, (picture, cosine) in enumerate(found, 1):
-        print(f"{rank:3d}  {cosine:.3f}  {printable(picture, 1000)}")
+        print(f"{rank:3d}  {cosine:.3f}  {pasteable(picture)}")
     print(f"{len(opened):,} pictures", *opened.warnings(), sep="\n")
     if grid:
         draw(found[:MOST_DRAWN], grid)

@@ -34,6 +34,7 @@ from miniclip.search.find import (
     THUMBNAIL,
     nearest,
     open_search,
+    pasteable,
     picture_features,
     query,
     thumbnail,
@@ -54,8 +55,6 @@ OPTIONS = SEARCH | {
         help="port to listen at (default: 8000; 0: any free port)",
     ),
 }
-# control characters, and bytes of a name that are not UTF-8
-UNSAFE = re.compile("[\0-\x1f\x7f-\x9f\ud800-\udfff]")
 SENT = {  # how a picture is sent: (most pixels on a side, format, options of PIL's save)
     "picture": (THUMBNAIL, "PNG", dict(compress_level=1)),
     "original": (65_500, "JPEG", dict(quality=95)),  # the most that libjpeg writes
@@ -113,8 +112,7 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         return {
             "row": g.first + row,
             "name": printable(g.index.paths[row], 200),
-            # as it is, so that it can be pasted; but no line break, which a terminal would obey
-            "path": printable(path, 4096) if UNSAFE.search(path) else path,
+            "path": pasteable(path),
         }
 
     def parameters(*names):

@@ -151,6 +151,13 @@ table(
 )
 
 
+@attack(code=0)
+def a_heic_that_was_just_written_into_memory(folder):
+    file = io.BytesIO()
+    file.write(heic(Image.new("RGB", (64, 64))))
+    assert read(file).size == (64, 64)
+
+
 @attack(says="not a picture that can be read", mb=200)
 def a_webp_of_four_gigabytes(folder):
     Path("a.webp").write_bytes(encoded("RGB", (9, 9), "WEBP"))

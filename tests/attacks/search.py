@@ -472,6 +472,19 @@ REFUSED = {
             ("csv", "filepath,caption\\nin/00001.png,", "an empty caption"),
         )
     },
+    **{
+        f"{name}_in_the_place_of_sentences": (
+            "names pictures, so it is no list of sentences; give the folder",
+            f"printf '{text}' > in/a.txt",
+            f"embed in/a.txt o.npz {MODEL}",
+        )
+        for name, text in (
+            ("a_csv_of_captions", "image|caption\\nno.jpg|a cup\\n"),
+            ("a_list_of_pictures", "in/00001.png\\nin/00002.png\\n"),
+            ("a_csv_without_a_header", "00001.png, a cup\\n"),
+            ("captions_of_flickr8k", "no.jpg#0\\ta cup\\n"),
+        )
+    },
     "another_activation_than_that_of_the_index": (
         "activation=.gelu. was asked for",
         "index in --activation gelu",

@@ -805,7 +805,7 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
     ),
     "a_name_of_a_mark_alone": (
         lambda: classifier_weights(*miniclip.load("web")[:2], ["\u0345", "cup"], ["{}"]),
-        "a class name has no tokens",
+        "a class name is empty, or has no words",
     ),
     "no_templates": (lambda: classifier_weights(None, None, ["cup"], []), "non-empty list such as"),
     "a_template_without_its_place": (
@@ -830,15 +830,25 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
     "nothing_as_a_path": (lambda: save_huggingface(tiny(), ""), "folder must not be empty"),
     "no_batch": (lambda: encode_texts(tiny(), Tokenizer([]), ["cup"], -1), "at least 1, not -1"),
     "half_a_number_of_a_picture": (lambda: encode_images(tiny(), two(), [0.5]), "and not 0.5"),
+    "half_a_query_to_find": (
+        lambda: nearest(np.eye(8), torch.eye(8)[0] / 2, 1),
+        "must be of length one, as the function query returns it",
+    ),
+    "a_set_of_texts": (lambda: encode_texts(*web(), {"a cup", "a dog"}), "must be in an order"),
+    "a_tokenizer_that_takes_any_option": (  # as Hugging Face's
+        lambda: encode_texts(tiny(), lambda texts, **options: {"input_ids": [[1]]}, ["cup"]),
+        "the tokenizer must be miniclip's, and not a function",
+    ),
+    "a_dict_of_texts": (lambda: encode_texts(*web(), {"n1": "a cup"}), "must be in an order"),
     "a_column_to_find": (lambda: nearest(ROWS.numpy(), ROWS[:1].T, 1), "shape .8,., not .8, 1"),
     "features_to_classify_in_3_dimensions": (lambda: classify(ROWS[None], ROWS.T), "must be .K, E"),
     "features_to_classify_that_are_nan": (lambda: classify(ROWS * torch.nan, ROWS.T), "NaN"),
     **{
         f"a_query_without_words_for_{name}": (
-            lambda name=name: query(open_encoder(name), "\1"),
+            lambda name=name, text=text: query(open_encoder(name), text),
             "is empty",
         )
-        for name in ("icons", "web")
+        for name, text in (("icons", "\1"), ("web", "\u200b&#8203; \xad\ufe0f"))
     },
     "bytes_as_a_path": (lambda: open_pairs(b"p.csv"), "source must be of type .*, not bytes"),
     "a_number_of_pairs": (lambda: open_pairs(5), "source must be of type .*, not int"),
@@ -846,6 +856,10 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
     "a_name_without_words": (
         lambda: classifier_weights(*miniclip.load("web")[:2], ["\u200b", "cup"], ["{}"]),
         "a class name is empty",
+    ),
+    "a_name_that_cannot_be_seen": (
+        lambda: classifier_weights(tiny(), Tokenizer([]), ["cup", "\u200b"], ["a {}"]),
+        "a class name is empty, or has no words",
     ),
     "a_cell_without_a_name": (
         lambda: classifier_weights(tiny(), Tokenizer([]), ["cup", " "], ["a {}"]),

@@ -36,7 +36,7 @@ def test_what_is_found_is_what_sorting_all_cosines_gives(rows, k, block, seed):
     rng = np.random.default_rng(seed)
     # few numbers, so that many are equal, and powers of two, so that sums are exact
     features = (rng.integers(-1, 2, (rows, 4)) / 2).astype("f2")
-    query = torch.from_numpy(rng.integers(-2, 3, 4).astype("f4") / 4)
+    query = torch.from_numpy(rng.choice([-1, 1], 4).astype("f4") / 2)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(find, "BLOCK", block)
         cosines, found = nearest(features, query, k)
@@ -72,6 +72,16 @@ def test_the_index_of_the_working_folder_or_the_one_that_is_named(root, capsys, 
     assert re.search(r"^  1  \S+  (below/deep [01]/)?\d+\.png$", here, re.M), here
     there = said(main, ["cup", "--index", root / ".miniclip"], capsys)
     assert here.split("12 pictures")[0] == there.replace(f"{root}/", "").split("12 pict")[0]
+
+
+def test_a_path_can_be_pasted_unless_a_terminal_would_obey_it(tmp_path, checkpoint, capsys):
+    names = ["at 10.00\u202fPM.png", "\U0001f469\u200d\U0001f692.png", "a\nb.png", "c\u202ed.png"]
+    for name in names:
+        Image.new("RGB", (9, 9)).save(tmp_path / name)
+    said(build.main, [tmp_path, "--checkpoint", checkpoint], capsys)
+    out = said(main, ["cup", tmp_path], capsys)
+    shown = {*names[:2], "a\\nb.png", "c\\u202ed.png"}
+    assert {*re.findall("  (/.*)$", out, re.M)} == {str(tmp_path / name) for name in shown}
 
 
 def test_the_grid_draws_what_was_found_even_if_one_is_gone(tmp_path, checkpoint, capsys):
@@ -134,9 +144,15 @@ def test_a_locale_of_ascii_finds_the_pictures_of_an_index(tmp_path, checkpoint, 
 def test_a_query_is_of_32_bits_and_read_only_features_are_searched_silently(encoder, recwarn):
     features = np.eye(128, dtype="f2")
     features.flags.writeable = False
-    wanted = find.query(encoder, image=torch.from_numpy(np.eye(128)[3]))
+    without = encoder._replace(tokenizer=None)  # a picture needs no vocabulary
+    wanted = find.query(without, image=torch.from_numpy(np.eye(128)[3]))
     assert wanted.dtype == torch.float32
     assert nearest(features, wanted, 1)[1].tolist() == [3] and not recwarn.list
+
+
+def test_the_length_of_a_pictures_features_does_not_matter_beside_words(encoder):
+    short, long = (find.query(encoder, "cup", torch.eye(128)[3] * length) for length in (0.3, 9))
+    torch.testing.assert_close(short, long, rtol=0, atol=1e-6)  # rounding of unit vectors
 
 
 @pytest.mark.parametrize(
