@@ -23,12 +23,13 @@ import torch
 from miniclip.common import refuse
 
 
-def _check(right, n):
+def _check(right, n, confidence):
     refuse(
         {
-            f"{right} right of {n} is no share: need 0 <= right <= n and n >= 1": (
-                n < 1 or not 0 <= right <= n
-            )
+            f"{right} right of {n} is no share: need whole numbers, 0 <= right <= n and n >= 1": (
+                n < 1 or not 0 <= right <= n or right % 1 or n % 1
+            ),
+            f"confidence must be above 0 and below 1, not {confidence}": not 0 < confidence < 1,
         }
     )
 
@@ -37,9 +38,9 @@ def wilson(right: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's interval (low, high): all p with |right / n - p| <= z sqrt(p (1 - p) / n).
 
     right, n: whole numbers; z: the normal quantile of (1 + confidence) / 2. Raises ValueError
-    unless 0 <= right <= n and n >= 1.
+    unless 0 <= right <= n, n >= 1 and 0 < confidence < 1.
     """
-    _check(right, n)
+    _check(right, n, confidence)
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     share = right / n
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
@@ -90,7 +91,7 @@ def clopper_pearson(right, n, confidence=0.95):
     (1 - confidence) / 2. If the true share were `high`, a count of `right` or less would have this
     probability. Raises ValueError unless 0 <= right <= n and n >= 1.
     """
-    _check(right, n)
+    _check(right, n, confidence)
     alpha = (1 - confidence) / 2
 
     def solve(tail):  # tail grows with p: bisect for tail(p) = 0
@@ -107,7 +108,7 @@ def clopper_pearson(right, n, confidence=0.95):
 
 def share(right: int, n: int, confidence: float = 0.95) -> dict:
     """right / n with Wilson's interval: {'value', 'n', 'low', 'high'}."""
-    low, high = wilson(int(right), int(n), confidence)
+    low, high = wilson(right, n, confidence)
     return {"value": right / n, "n": int(n), "low": low, "high": high}
 
 

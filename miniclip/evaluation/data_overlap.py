@@ -42,7 +42,8 @@ def all_minus_clean(right, overlapping, confidence: float = 0.95) -> dict:
             f"{len(right)} answers do not go with {len(overlapping)} pictures; there must be one "
             "answer for each picture, and at least one picture": (
                 len(right) != len(overlapping) or not len(right)
-            )
+            ),
+            f"confidence must be above 0 and below 1, not {confidence}": not 0 < confidence < 1,
         }
     )
     n, dirty = len(right), int(overlapping.sum())
