@@ -174,6 +174,21 @@ def a_report_plans_the_cards_and_the_dtypes_that_were_asked_for(folder):
     report("0", *"--plan --arch 80 --dtype bf16 --sizes 512 --dim 64".split())
 
 
+def without_triton(module, *arguments):
+    """Run a command where Triton is not installed, as on macOS and Windows."""
+    for name in [name for name in sys.modules if name.startswith(("kernels.", "triton"))]:
+        del sys.modules[name]
+    sys.modules["triton"] = None
+    called(module, *arguments)
+
+
+LACKING = {
+    "the_report": ("kernels.report.__main__", "needs Triton, which pip has for Linux only"),
+    "the_benchmark_of_a_cpu": ("kernels.bench.__main__", "--sizes", "0", "of at least 1"),
+}
+table(LACKING, without_triton, "{}_without_triton")
+
+
 @attack(says="a process that compiles was killed.*compile fewer kernels")
 def a_process_that_compiles_is_killed(folder):
     module = importlib.import_module("kernels.report.__main__")
@@ -318,16 +333,22 @@ CLASSES = f"for k in 0 1; do mkdir -p classes/$k; cp {WRITTEN}/pictures/red_* cl
 BY_NAMES = "released --images classes --classes names"
 EDITED = """sed -i 's/"{0}": .*/"{0}": ["x"],/' run/results.json"""
 DAMAGED = "is damaged, or was not written"
-NUMBERED = "one class name on each line and nothing else, not lines such as '1,dog'"
+NUMBERED = "one class name on each line and nothing else, not lines such as '{}'"
 table(
     {
         f"class_names_with_numbers_{what}": (
             CLASSES,
             f"printf '{text}' > names",
             BY_NAMES,
-            NUMBERED,
+            NUMBERED.format(text.rpartition(r"\n")[2]),
         )
-        for what, text in (("alone", r"0,cat\n1,dog"), ("below_a_header", r"k,name\n0,cat\n1,dog"))
+        for what, text in (
+            ("alone", r"0,cat\n1,dog"),
+            ("below_a_header", r"k,name\n0,cat\n1,dog"),
+            ("and_colons", r"0: cat\n1: dog"),
+            ("and_spaces", r"0 cat\n1 dog"),
+            ("of_wordnet", r"n02123045 cat\nn02084071 dog"),
+        )
     }
     | {
         f"results_whose_{key}_is_a_list": ("judged", EDITED.format(key), "judged", DAMAGED)
