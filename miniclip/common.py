@@ -32,6 +32,7 @@ from pathlib import Path
 
 # The names of temporary files and folders. `remove_leftovers` deletes nothing else.
 TEMPORARY = re.compile(r"\.miniclip-\d+-[0-9a-z_]{8}\.tmp")
+MEMORY_FULL = re.compile("out of memory|allocate memory")  # what torch's errors say
 # seconds without a change, after which a temporary file or folder counts as left behind
 ABANDONED_S = 86_400
 
@@ -126,9 +127,10 @@ def command(prog: str, what: str = "", options: dict[str, dict] | None = None) -
     are given, main gets the value of each option by the option's name. Otherwise main gets argv.
     main returns its exit code, or nothing if all went well.
 
-    The code is 2 for a UserError or an OSError. The sentence of an OSError is the file's name and
-    the system's message. The code is 130 after Ctrl-C, and 141 if nobody reads the output any more.
-    A UserError with an empty sentence prints nothing, because another rank prints the sentence.
+    The code is 2 for a UserError or an OSError, and if memory is full. The sentence of an OSError is
+    the file's name and the system's message. The code is 130 after Ctrl-C, and 141 if nobody reads
+    the output any more. A UserError with an empty sentence prints nothing, because another rank
+    prints the sentence.
     """
 
     def decorate(main):
@@ -160,6 +162,10 @@ def command(prog: str, what: str = "", options: dict[str, dict] | None = None) -
                 sentence, code = "stopped by Ctrl-C", 130
             except BrokenPipeError:
                 sentence, code = "", code or 141
+            except (MemoryError, RuntimeError) as error:  # Python's and numpy's, or torch's
+                if not (isinstance(error, MemoryError) or MEMORY_FULL.search(str(error))):
+                    raise
+                sentence, code = "memory is full; free some of it, or ask for less at a time", 2
             except OSError as error:
                 if error.strerror is None:
                     raise

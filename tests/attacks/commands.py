@@ -10,6 +10,9 @@ import stat
 import sys
 from pathlib import Path
 
+import numpy as np
+import torch
+
 import eval as evaluation
 import train
 from miniclip import load
@@ -33,6 +36,15 @@ def a_device_as_output_is_not_replaced_by_a_file(folder):
     os.mkfifo("out.json")
     with replacing("out.json"):
         pass
+
+
+def too_large(array):
+    command("tool")(lambda argv: array(1 << 50))()
+
+
+ARRAYS = {"python": (bytearray,), "numpy": (np.empty,), "torch": (torch.empty,)}
+FULL_MEMORY = "^tool: error: memory is full; free some of it"
+table({k: (*v, FULL_MEMORY) for k, v in ARRAYS.items()}, too_large, "an_array_of_{}_too_large")
 
 
 @attack(code=0)
