@@ -24,6 +24,7 @@ All intervals are 95 % confidence intervals. They are computed by Wilson's formu
 import argparse
 import os
 import re
+import shlex
 import signal
 import sys
 import time
@@ -387,7 +388,7 @@ def main(argv=None):
     if labelled and labelled.notes:
         report.say(report_skipped(labelled.notes, head="noted"))
     report.write()
-    asked = " ".join(["python", *(sys.argv if argv is None else ["eval.py", *argv])])
+    asked = shlex.join(["python", *(sys.argv if argv is None else ["eval.py", *argv])])
     about = {
         "commands": dict.fromkeys(results, asked),
         "command": asked,

@@ -699,6 +699,11 @@ DONE = {
         "mv pictures others; sed -i 's/pictures/others/' pairs.csv",
         f"evaluation --checkpoint {CHECKPOINT} --task retrieval",
     ),
+    "a_folder_with_a_space_in_the_command_of_a_report": (
+        r"--task retrieval --out 'a b'\"",
+        "evaluate --task retrieval --out 'a b'",
+        "cat 'a b/results.json'",
+    ),
     "an_average_of_runs_whose_pairs_have_moved": (
         "(?s)heldout: text to image(?!.*all: text)",
         "run",
