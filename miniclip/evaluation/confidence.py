@@ -69,16 +69,19 @@ def mcnemar(first, second):
     first, second: (n,) bool, which answers are right. Pictures on which both are right, or both wrong,
     say nothing about the difference. On each of the other pictures exactly one classifier is
     right. If neither classifier is better, each is expected to be right on half of these pictures.
-    Raises ValueError if the two lengths differ.
+    Raises ValueError if the two lengths differ, or for other answers than True and False.
     """
-    first, second = np.asarray(first, bool), np.asarray(second, bool)
+    first, second = np.asarray(first), np.asarray(second)
     refuse(
         {
             f"{len(first)} answers of one classifier and {len(second)} of the other cannot be "
-            "about the same pictures": (len(first) != len(second))
+            "about the same pictures": (len(first) != len(second)),
+            "an answer is True if it is right and else False, and not the class that was predicted": (
+                not np.isin([*first, *second], (0, 1)).all()
+            ),
         }
     )
-    b, c = int((first & ~second).sum()), int((second & ~first).sum())
+    b, c = int((first > second).sum()), int((second > first).sum())
     p_value = min(1.0, 2 * binomial_tail(max(b, c), b + c, 0.5))
     return {"only_first": b, "only_second": c, "p_value": p_value}
 
@@ -119,10 +122,15 @@ def scores(similarity: torch.Tensor, labels, k: int = 5) -> dict:
     right; low, high: its 95 % interval (Wilson). balanced_accuracy: the mean of the accuracies of
     the classes that occur. top5: the share of rows whose class is among the k = 5 best. A class is
     among the k best when fewer than k other classes are as good or better, so equal similarities
-    count against the model. Raises UserError if there are no rows.
+    count against the model. Raises UserError if there are no rows, or if a similarity is NaN.
     """
     labels = torch.as_tensor(labels)
-    refuse({"no labelled pictures to classify": len(labels) == 0})
+    refuse(
+        {
+            "no labelled pictures to classify": len(labels) == 0,
+            "the similarities are NaN: this model has diverged": bool(similarity.isnan().any()),
+        }
+    )
     right = (similarity.argmax(1) == labels).double()
     per_class = [right[labels == c].mean().item() for c in labels.unique()]
     found = share(int(right.sum()), len(labels))

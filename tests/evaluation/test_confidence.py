@@ -60,6 +60,10 @@ def test_what_is_no_share_and_no_confidence_is_refused(interval_of):
         must_refuse(f"above 0 and below 1, not {percent}", interval_of, 5, 10, percent)
 
 
+def test_similarities_that_are_nan_have_no_accuracy():
+    must_refuse("NaN", scores, torch.full((3, 3), torch.nan), [0, 1, 2])
+
+
 def test_balanced_accuracy_weighs_classes_alike():
     found = scores(torch.tensor([[1.0, 0.0, 0.0]] * 5), [0, 0, 0, 1, 2])  # the first class for all
     assert (found["accuracy"], found["n"]) == (0.6, 5)
@@ -92,4 +96,5 @@ def test_mcnemars_exact_test_is_a_binomial_test_of_the_pictures_that_differ(answ
 
 
 def test_mcnemar_needs_answers_to_the_same_pictures():
+    must_refuse("not the class that was predicted", mcnemar, [3, 1, 0], [0, 1, 2])
     must_refuse("same pictures", mcnemar, [1], [1, 0])
