@@ -354,7 +354,7 @@ def main(argv=None):
         # these sections use only the pictures of --images, and fetching pairs may take long
         pairs, trained_on_pairs = Pairs("no pairs", (), {"train": []}), False
     else:
-        pairs, trained_on_pairs = open_data(content, args.data, **how)
+        pairs, trained_on_pairs = open_data(content, args.data, start and start[1], **how)
     features = FeatureCache(model, tokenizer, keep=True)
     folder = f"eval_{Path(args.data).stem}" if args.data and not trained_on_pairs else ""
     out = args.out or home / ("averages" if start else folder)
@@ -387,7 +387,7 @@ def main(argv=None):
     if labelled and labelled.notes:
         report.say(report_skipped(labelled.notes, head="noted"))
     report.write()
-    asked = " ".join(["python", *(sys.argv if argv is None else ["eval.py", *argv])])
+    asked = common.shell_line(["python", *(sys.argv if argv is None else ["eval.py", *argv])])
     about = {
         "commands": dict.fromkeys(results, asked),
         "command": asked,

@@ -33,6 +33,7 @@ from pathlib import Path
 
 # The names of temporary files and folders. `remove_leftovers` deletes nothing else.
 TEMPORARY = re.compile(r"\.miniclip-\d+-[0-9a-z_]{8}\.tmp")
+MEMORY_FULL = re.compile("out of memory|allocate memory")  # what torch's errors say
 # seconds without a change, after which a temporary file or folder counts as left behind
 ABANDONED_S = 86_400
 
@@ -127,9 +128,10 @@ def command(prog: str, what: str = "", options: dict[str, dict] | None = None) -
     are given, main gets the value of each option by the option's name. Otherwise main gets argv.
     main returns its exit code, or nothing if all went well.
 
-    The code is 2 for a UserError or an OSError. The sentence of an OSError is the file's name and
-    the system's message. The code is 130 after Ctrl-C, and 141 if nobody reads the output any more.
-    A UserError with an empty sentence prints nothing, because another rank prints the sentence.
+    The code is 2 for a UserError or an OSError, and if memory is full. The sentence of an OSError is
+    the file's name and the system's message. The code is 130 after Ctrl-C, and 141 if nobody reads
+    the output any more. A UserError with an empty sentence prints nothing, because another rank
+    prints the sentence.
     """
 
     def decorate(main):
@@ -157,12 +159,14 @@ def command(prog: str, what: str = "", options: dict[str, dict] | None = None) -
                 return code
             except UserError as error:
                 sentence, code = str(error), 2
-            except (KeyboardInterrupt, RuntimeError) as error:
+            except (KeyboardInterrupt, RuntimeError, MemoryError) as error:
                 # Python up to 3.11 wraps what is raised while a class with descriptors is made
-                stopped = error if type(error) is KeyboardInterrupt else error.__cause__
-                if not isinstance(stopped, KeyboardInterrupt):
+                if KeyboardInterrupt in (type(error), type(error.__cause__)):
+                    sentence, code = "stopped by Ctrl-C", 130
+                elif isinstance(error, MemoryError) or MEMORY_FULL.search(str(error)):
+                    sentence, code = "memory is full; free some of it, or ask for less at a time", 2
+                else:
                     raise
-                sentence, code = "stopped by Ctrl-C", 130
             except BrokenPipeError:
                 sentence, code = "", code or 141
             except OSError as error:

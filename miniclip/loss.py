@@ -30,7 +30,7 @@ except ImportError as error:
 from kernels.contrastive import Contrastive, LocalCollectives
 from kernels.reference import PRECISIONS
 from kernels.softmax import double
-from miniclip.common import described, refuse
+from miniclip.common import ALSO, described, refuse
 from miniclip.distributed.collectives import GroupCollectives, dist_info, host_group
 
 # The largest logarithm of the scale that is accepted. The logarithm of the largest scale, 100, is
@@ -133,7 +133,7 @@ def _plan(image, text, logit_scale, backend, precision, chunk):
     )
     refuse({f"{sentence}, but {found}": not holds for sentence, holds in requirements.items()})
     scale, precisions = _value(logit_scale), ", ".join(["auto", *PRECISIONS])
-    rows = chunk is None or type(chunk) is int and chunk >= 1
+    rows = chunk is None or type(chunk) is not bool and isinstance(chunk, ALSO[int]) and chunk >= 1
     refuse(
         {
             f"logit_scale must be the logarithm of the scale, at most {LARGEST_LOG:g}, and not "

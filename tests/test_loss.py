@@ -245,7 +245,9 @@ def test_without_triton_a_gpu_computes_in_torch(monkeypatch):
         loss_module._plan(image, image, 1.0, "triton", "auto", None)
 
 
-@pytest.mark.parametrize("chunk, want", [(None, 512), (1, 1), (3, 3), (1000, 1000)])
+@pytest.mark.parametrize(
+    "chunk, want", [(None, 512), (1, 1), (3, 3), (1000, 1000), (np.int64(3), 3)]
+)
 def test_the_chunk_is_the_one_asked_for_or_the_backend_s_own(chunk, want, monkeypatch):
     used = chunks_used(monkeypatch)
     value, *_ = grads(contrastive_loss, *batch(5, 4), 1.0, chunk=chunk)

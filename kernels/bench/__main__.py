@@ -32,10 +32,9 @@ from concurrent.futures import ProcessPoolExecutor
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from kernels.plan import CARDS, by_kernel, plan, spread
 from kernels.table import table
 from miniclip.benchmarks.timer import compare, take_turns
-from miniclip.common import UserError, command, machine, number, refuse
+from miniclip.common import UserError, command, in_words, machine, number, refuse
 from miniclip.loss import clip_loss, contrastive_loss
 
 COUNT = number(int, low=1, high=10**7)
@@ -170,6 +169,9 @@ def measured_on_gpu(loss: Callable, n: int, d: int) -> str:
 
 def bench_gpu(sizes: list[int], d: int) -> None:
     """Print the time and memory of every loss as it is measured, then the kernels of our step."""
+    # imported inside, because a CPU is measured without Triton, which is not on every system
+    with in_words("measuring on a GPU needs Triton; --device cpu does not", ImportError):
+        from kernels.plan import CARDS, by_kernel, plan, spread
     print(f"{torch.cuda.get_device_name()}, D = {d}")
     for n in sizes:
         for name, loss in LOSSES.items():

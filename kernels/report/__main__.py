@@ -11,6 +11,7 @@ Left out: measured times (python -m kernels.bench, on a GPU).
 import argparse
 import concurrent.futures
 import errno
+import importlib.util
 import itertools
 import multiprocessing
 import os
@@ -22,6 +23,13 @@ if __name__ == "__main__":
     os.environ["TRITON_INTERPRET"] = "0"
     for name in {"SIGINT", "SIGPIPE"} & {*dir(signal)}:  # Ctrl-C and `... | head` end it quietly
         signal.signal(getattr(signal, name), signal.SIG_DFL)
+
+if not importlib.util.find_spec("triton"):
+    print(
+        "python -m kernels.report: error: this needs Triton, which pip has for Linux only",
+        file=sys.stderr,
+    )
+    sys.exit(2)
 
 from triton import knobs  # noqa: E402
 

@@ -25,7 +25,7 @@ def mcnemar(first, second):
     first, second: (n,) bool, which answers are right. Pictures on which both are right, or both wrong,
     say nothing about the difference. On each of the other pictures exactly one classifier is
     right. If neither classifier is better, each is expected to be right on half of these pictures.
-    Raises ValueError if the two lengths differ.
+    Raises ValueError if the two lengths differ, or for other answers than True and False.
     """
     raise NotImplementedError  # about 4 lines, with binomial_tail(right, n, p)
 

@@ -27,7 +27,7 @@ from pathlib import Path
 
 import torch
 
-from miniclip.common import UserError, pick_device, refuse, shell_line
+from miniclip.common import MEMORY_FULL, UserError, pick_device, refuse, shell_line
 from miniclip.distributed.collectives import all_reduce, dist_info, print0
 
 ROOT = Path(__file__).parents[2]
@@ -107,7 +107,7 @@ def member(name: str) -> Iterator[torch.device]:
             ended = "a loading process was killed, perhaps because memory was full"
         elif dist_info()[1] > 1 and lost:
             ended = f"rank {dist_info()[0]} has lost the connection to another rank"
-        elif re.search("out of memory|allocate memory", str(error)):
+        elif MEMORY_FULL.search(str(error)):
             ended = "memory is full; add --micro-batch, or make it or --batch-size smaller"
             raise UserError(ended) from None
         else:

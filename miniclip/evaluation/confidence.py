@@ -23,12 +23,13 @@ import torch
 from miniclip.common import refuse
 
 
-def _check(right, n):
+def _check(right, n, confidence):
     refuse(
         {
-            f"{right} right of {n} is no share: need 0 <= right <= n and n >= 1": (
-                n < 1 or not 0 <= right <= n
-            )
+            f"{right} right of {n} is no share: need whole numbers, 0 <= right <= n and n >= 1": (
+                n < 1 or not 0 <= right <= n or right % 1 or n % 1
+            ),
+            f"confidence must be above 0 and below 1, not {confidence}": not 0 < confidence < 1,
         }
     )
 
@@ -37,9 +38,9 @@ def wilson(right: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's interval (low, high): all p with |right / n - p| <= z sqrt(p (1 - p) / n).
 
     right, n: whole numbers; z: the normal quantile of (1 + confidence) / 2. Raises ValueError
-    unless 0 <= right <= n and n >= 1.
+    unless 0 <= right <= n, n >= 1 and 0 < confidence < 1.
     """
-    _check(right, n)
+    _check(right, n, confidence)
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     share = right / n
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
@@ -68,16 +69,19 @@ def mcnemar(first, second):
     first, second: (n,) bool, which answers are right. Pictures on which both are right, or both wrong,
     say nothing about the difference. On each of the other pictures exactly one classifier is
     right. If neither classifier is better, each is expected to be right on half of these pictures.
-    Raises ValueError if the two lengths differ.
+    Raises ValueError if the two lengths differ, or for other answers than True and False.
     """
-    first, second = np.asarray(first, bool), np.asarray(second, bool)
+    first, second = np.asarray(first), np.asarray(second)
     refuse(
         {
             f"{len(first)} answers of one classifier and {len(second)} of the other cannot be "
-            "about the same pictures": (len(first) != len(second))
+            "about the same pictures": (len(first) != len(second)),
+            "an answer is True if it is right and else False, and not the class that was predicted": (
+                not np.isin([*first, *second], (0, 1)).all()
+            ),
         }
     )
-    b, c = int((first & ~second).sum()), int((second & ~first).sum())
+    b, c = int((first > second).sum()), int((second > first).sum())
     p_value = min(1.0, 2 * binomial_tail(max(b, c), b + c, 0.5))
     return {"only_first": b, "only_second": c, "p_value": p_value}
 
@@ -90,7 +94,7 @@ def clopper_pearson(right, n, confidence=0.95):
     (1 - confidence) / 2. If the true share were `high`, a count of `right` or less would have this
     probability. Raises ValueError unless 0 <= right <= n and n >= 1.
     """
-    _check(right, n)
+    _check(right, n, confidence)
     alpha = (1 - confidence) / 2
 
     def solve(tail):  # tail grows with p: bisect for tail(p) = 0
@@ -107,7 +111,7 @@ def clopper_pearson(right, n, confidence=0.95):
 
 def share(right: int, n: int, confidence: float = 0.95) -> dict:
     """right / n with Wilson's interval: {'value', 'n', 'low', 'high'}."""
-    low, high = wilson(int(right), int(n), confidence)
+    low, high = wilson(right, n, confidence)
     return {"value": right / n, "n": int(n), "low": low, "high": high}
 
 
@@ -118,10 +122,15 @@ def scores(similarity: torch.Tensor, labels, k: int = 5) -> dict:
     right; low, high: its 95 % interval (Wilson). balanced_accuracy: the mean of the accuracies of
     the classes that occur. top5: the share of rows whose class is among the k = 5 best. A class is
     among the k best when fewer than k other classes are as good or better, so equal similarities
-    count against the model. Raises UserError if there are no rows.
+    count against the model. Raises UserError if there are no rows, or if a similarity is NaN.
     """
     labels = torch.as_tensor(labels)
-    refuse({"no labelled pictures to classify": len(labels) == 0})
+    refuse(
+        {
+            "no labelled pictures to classify": len(labels) == 0,
+            "the similarities are NaN: this model has diverged": bool(similarity.isnan().any()),
+        }
+    )
     right = (similarity.argmax(1) == labels).double()
     per_class = [right[labels == c].mean().item() for c in labels.unique()]
     found = share(int(right.sum()), len(labels))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 
 from miniclip.common import UserError, refuse
-from miniclip.data import BUILT_IN, EMOJI, SOURCE_OPTIONS, Pairs, open_divided
+from miniclip.data import BUILT_IN, EMOJI, NONE, SOURCE_OPTIONS, Pairs, open_divided
 from miniclip.data.dataset import changed_packages, printable
 from miniclip.data.emoji.drawings import KINDS, other_drawings
 from miniclip.data.files import read_lines
@@ -50,18 +50,22 @@ EMOJI_TEMPLATES = [
 SHOTS = (1, 2, 4, 8, 16)
 
 
-def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs, bool]:
+def open_data(
+    content: dict, data: str | None = None, start: dict | None = None, **options
+) -> tuple[Pairs, bool]:
     """Open the pairs of the report: (pairs, whether the model was trained on them).
 
     data: the source of the pairs. None: if the weights are a checkpoint of train.py, the source
     that it was trained on; for weights from elsewhere, the embedded emoji. content: what the
-    checkpoint holds.
+    checkpoint holds. start: what the file of the weights from before fine-tuning holds, or None. If
+    their run was trained on these pairs and this one was not, its held-out pairs are tested.
     options: the SOURCE_OPTIONS; an option that is None takes the value that was used in training,
     if the model was trained on this source.
 
     If the files of the pairs were moved or copied since the training, the pairs are recognized by
     their digest. But if --keep or --val-data of the run was given a file that is gone now, moved or
-    copied pairs cannot be recognized.
+    copied pairs cannot be recognized. A printed sentence says so if pairs are tested that the
+    model, or the model from before fine-tuning, may have been trained on.
     """
     run = content.get("options", {}) if content.get("format") == FORMAT else {}
     refuse(
@@ -84,7 +88,10 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
         kept = recorded.get("keep") or recorded.get("pairs")
         return open_divided(source, kept, recorded.get("val_data"), **how)
 
-    found = data or not files or os.path.exists(source) or is_pattern(source) or "://" in source
+    def here(place):
+        return os.path.exists(place) or is_pattern(place) or "://" in place
+
+    found = data or not files or here(source)
     refuse({f"the model was trained on {source}, which is not here; add --data": not found})
     pairs = None
     if run and files and not same:
@@ -111,7 +118,23 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
     # none of these pairs is known to be a training pair, so all of them are the test; icons keep
     # their own test splits
     if source and not trained_on and not pairs.homes:
+        if start:
+            return open_data(start, source, **options)
         pairs.splits = {"train": [], "all": list(range(len(pairs)))}
+        doubts = {
+            f"{run.get('init')}, from which the run started, may have learned from some of them; if so, "
+            "give it as a second --checkpoint to test only what it held out": (
+                run.get("init") and not same
+            )
+        } | {
+            f"they may be the run's own pairs, moved; to recognize these, bring back {place}": (
+                files and not same and not here(place)
+            )
+            for place in (run.get("keep"), run.get("val_data"))
+            if place not in (None, NONE)
+        }
+        for doubt in (doubt for doubt, so in doubts.items() if so):
+            print(f"all pairs of {printable(source)} are tested: {doubt}")
     return pairs, trained_on
 
 
@@ -121,7 +144,10 @@ def class_names(classes: str | None):
     if classes in (None, "imagenet"):
         return classes and imagenet()[0]
     names = read_lines(classes, "classes", numbered=True)
-    numbered = [re.match(r"\d+\s*[,;\t]", name) for name in names[1:]]  # the first may be a header
+    # the first line may be a header; a number and a space may begin a name, such as "2 euro"
+    numbered = [
+        re.match(rf"\d+\s*[,;:\t]|n\d{{8}}\b|{k} ", name) for k, name in enumerate(names) if k
+    ]
     refuse(
         {
             f"{classes} must have one class name on each line and nothing else, not lines such as "
@@ -212,8 +238,16 @@ def open_shifts(pairs, labelled: Labelled | None, shifted: dict[str, Labelled]) 
                 f"{', '.join(labelled.class_names[:3])} ...": bool(unknown)
             }
         )
-        number = {c: labelled.class_names.index(own) for c, own in enumerate(other.class_names)}
-        other.labels = {i: number[c] for i, c in other.labels.items()}
+        # by label and name, because two classes of ImageNet may have one name
+        own = {name: c for c, name in reversed([*enumerate(labelled.class_names)])} | {
+            (labelled.pictures.captions(i)[0], labelled.class_names[c]): c
+            for i, c in labelled.labels.items()
+        }
+        called = {i: other.class_names[c] for i, c in other.labels.items()}
+        other.labels = {
+            i: own.get((other.pictures.captions(i)[0], class_name), own[class_name])
+            for i, class_name in called.items()
+        }
         found[name] = examples(other, "all")
     learned = _stamps(labelled, "train") if shifted else set()
     for name, other in shifted.items():
@@ -267,9 +301,8 @@ class EvalContext:
         used. Classes with fewer pictures than this largest number are left out. Both lists are
         empty if no number can be used.
         """
-        counts = torch.tensor(
-            [self.labelled.labels[i] for i in self.labelled.splits["train"]], dtype=torch.long
-        ).bincount(minlength=len(self.labelled.class_names))
+        # only pictures that can be read count
+        counts = self.encode_labelled("train")[1].bincount(minlength=len(self.labelled.class_names))
         for most in reversed(SHOTS):
             classes = (counts >= most).nonzero().flatten().tolist()
             if len(classes) >= max(2, 0.8 * len(counts)):

@@ -34,19 +34,24 @@ def all_minus_clean(right, overlapping, confidence: float = 0.95) -> dict:
     accuracy on the clean ones. Then it is the probability of a score on the overlapping pictures
     that is at least as good as the score that was found.
     All three are None if no picture overlaps or if no picture is clean.
-    Raises ValueError if there are no pictures, or if the two lengths differ.
+    Raises ValueError if there are no pictures, if the two lengths differ, or for other values than
+    True and False, such as distances.
     """
-    right, overlapping = np.asarray(right, bool), np.asarray(overlapping, bool)
+    right, overlapping = np.asarray(right), np.asarray(overlapping)
     refuse(
         {
             f"{len(right)} answers do not go with {len(overlapping)} pictures; there must be one "
             "answer for each picture, and at least one picture": (
                 len(right) != len(overlapping) or not len(right)
-            )
+            ),
+            "right and overlapping must be True or False for each picture": (
+                not np.isin([*right, *overlapping], (0, 1)).all()
+            ),
+            f"confidence must be above 0 and below 1, not {confidence}": not 0 < confidence < 1,
         }
     )
     n, dirty = len(right), int(overlapping.sum())
-    hits, dirty_hits = int(right.sum()), int(right[overlapping].sum())
+    hits, dirty_hits = int(right.sum()), int(right[overlapping == 1].sum())
     row = {
         "n": n,
         "n_overlap": dirty,

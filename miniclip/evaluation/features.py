@@ -134,7 +134,7 @@ def model_digest(model) -> str:
     digest = hashlib.sha256(json.dumps(used, sort_keys=True).encode())
     for name, x in model.state_dict().items():
         digest.update(name.encode())
-        digest.update(x.cpu().reshape(-1).numpy())
+        digest.update(x.cpu().reshape(-1).view(torch.uint8).numpy())  # numpy has no bfloat16
     return digest.hexdigest()
 
 

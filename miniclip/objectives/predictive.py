@@ -8,6 +8,7 @@ from torch import nn
 from miniclip.common import UserError
 from miniclip.model.clip import CLIP
 from miniclip.model.text import is_word
+from miniclip.zeroshot import evaluating
 
 ROWS = 512  # pairs of a picture and a name that are scored at a time
 
@@ -61,10 +62,13 @@ class Predictive(nn.Module):
         texts = [template.replace("{}", name) for name in names for template in templates]
         tokens = [tokenizer([text], trim=True).to(device) for text in texts]
         scores = torch.empty(len(features), len(texts))
-        for rows in torch.arange(len(features)).split(ROWS):
-            some = features[rows].to(device)
-            for k, text in enumerate(tokens):
-                scores[rows, k] = -self.pair_losses(some, text.expand(len(rows), -1)).float().cpu()
+        with evaluating(self):
+            for rows in torch.arange(len(features)).split(ROWS) if len(features) else ():
+                some = features[rows].to(device)
+                for k, text in enumerate(tokens):
+                    scores[rows, k] = (
+                        -self.pair_losses(some, text.expand(len(rows), -1)).float().cpu()
+                    )
         return scores.unflatten(1, (len(names), len(templates))).mean(2)
 
 

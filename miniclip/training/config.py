@@ -356,6 +356,9 @@ class Config(SimpleNamespace):
                 f"--device mps trains in fp32 only, not with --precision {self.precision}": (
                     self.precision != "fp32" and device.type == "mps"
                 ),
+                "--batch-size 1 has no other pair to compare a pair with; give at least 2": (
+                    self.batch_size == 1 and self.objective.startswith("contrastive")
+                ),
                 f"--batch-size {self.batch_size} leaves some of {world} ranks without a pair; give "
                 f"at least {world}": self.batch_size < world,
             }

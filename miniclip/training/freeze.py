@@ -9,6 +9,8 @@ because the crops do.
 Lesson: lessons/19_finetuning.md.
 """
 
+from miniclip.common import refuse
+
 
 def tower_of(name):
     """The tower that a parameter belongs to: "image" or "text". None for the scale and for SigLIP's
@@ -19,9 +21,14 @@ def tower_of(name):
 
 
 def freeze(model, tower):
-    """Freeze the "image" or the "text" tower of a model in training mode, or neither for None."""
+    """Freeze the "image" or the "text" tower of a model in training mode, or neither for None.
+    Raises UserError for another tower."""
+    refuse(
+        {f"the tower must be image or text, not {tower!r}": tower not in (None, "image", "text")}
+    )
     if tower:
-        for name, p in model.named_parameters():
+        # the model inside, if torch.compile has wrapped it: its names begin otherwise
+        for name, p in getattr(model, "_orig_mod", model).named_parameters():
             if tower_of(name) == tower:
                 p.requires_grad_(False)
     if tower == "image":  # the text tower has no layer that training mode changes

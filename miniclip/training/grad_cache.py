@@ -38,6 +38,7 @@ def microbatch_step(model, parts, loss_fn, prepare=tuple, autocast=contextlib.nu
     scale is 0-d.
     """
     raw = getattr(model, "module", model)
+    parts = list(parts)  # a loader that shuffles would give the second pass other parts
 
     def towers(part):  # only one part is on the device at a time
         images, tokens = prepare(part)

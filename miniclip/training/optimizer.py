@@ -80,6 +80,7 @@ class HalfAdamW(torch.optim.Optimizer):
     random numbers depend only on the seed and the number of the step, which are both in state_dict.
     So a resumed run draws the same numbers, and so do all ranks of a DDP run.
     torch's global generators are not used. The parameters must be float32, and all on one device.
+    UserError is raised for parameters of another dtype.
     """
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, seed=0):
@@ -90,6 +91,13 @@ class HalfAdamW(torch.optim.Optimizer):
         super().__init__(
             params,
             dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, seed=seed, calls=0),
+        )
+        refuse(
+            {
+                "HalfAdamW needs float32 parameters; call .float() on the model first": any(
+                    p.dtype != torch.float32 for own in self.param_groups for p in own["params"]
+                )
+            }
         )
 
     def load_state_dict(self, state_dict):

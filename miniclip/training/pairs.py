@@ -43,6 +43,9 @@ def open_run(config, saved=None):
                 f"{pairs.name} has no pair to train on: no row of its column split says train": (
                     not len(pairs.splits["train"])
                 ),
+                f"{pairs.name} has one pair to train on, and no other to compare it with; give more": (
+                    len(pairs.splits["train"]) == 1 and config.objective.startswith("contrastive")
+                ),
                 f"{pairs.name} has fewer pairs to train on than there are ranks; start fewer": (
                     len(pairs.splits["train"]) < dist_info()[1]
                 ),

@@ -58,11 +58,14 @@ def save_average(path, alpha, names, state, model, tokenizer, run, overwrite=Fal
     - state: what interpolate returned.
     - model, tokenizer: the fine-tuned ones, for the config and the vocabulary.
     - run: the fine-tuned checkpoint, or {} if no run of miniclip made the weights. The run's
-      options are kept, so that eval.py finds its pairs.
+      options and the digest of its pairs are kept, so that eval.py finds the pairs, and notices
+      if they were moved or have changed.
     - overwrite: replace a file that miniclip did not write.
     """
     check_output(path, reading.by_miniclip, overwrite)
-    kept = {name: run[name] for name in ("options", "pairs", "packages") if name in run}
+    kept = {
+        name: run[name] for name in ("options", "pairs", "packages", "pairs_digest") if name in run
+    }
     whole = dict(
         config=model.config,
         tokenizer=tokenizer.state(),

@@ -10,6 +10,9 @@ import stat
 import sys
 from pathlib import Path
 
+import numpy as np
+import torch
+
 import eval as evaluation
 import train
 from miniclip import load
@@ -43,6 +46,15 @@ def a_device_as_output_is_not_replaced_by_a_file(folder):
     os.mkfifo("out.json")
     with replacing("out.json"):
         pass
+
+
+def too_large(array):
+    command("tool")(lambda argv: array(1 << 50))()
+
+
+ARRAYS = {"python": (bytearray,), "numpy": (np.empty,), "torch": (torch.empty,)}
+FULL_MEMORY = "^tool: error: memory is full; free some of it"
+table({k: (*v, FULL_MEMORY) for k, v in ARRAYS.items()}, too_large, "an_array_of_{}_too_large")
 
 
 @attack(code=0)
@@ -182,6 +194,21 @@ def a_report_plans_the_cards_and_the_dtypes_that_were_asked_for(folder):
 
     importlib.import_module("kernels.plan").inspect = inspect
     report("0", *"--plan --arch 80 --dtype bf16 --sizes 512 --dim 64".split())
+
+
+def without_triton(module, *arguments):
+    """Run a command where Triton is not installed, as on macOS and Windows."""
+    for name in [name for name in sys.modules if name.startswith(("kernels.", "triton"))]:
+        del sys.modules[name]
+    sys.modules["triton"] = None
+    called(module, *arguments)
+
+
+LACKING = {
+    "the_report": ("kernels.report.__main__", "needs Triton, which pip has for Linux only"),
+    "the_benchmark_of_a_cpu": ("kernels.bench.__main__", "--sizes", "0", "of at least 1"),
+}
+table(LACKING, without_triton, "{}_without_triton")
 
 
 @attack(says="a process that compiles was killed.*compile fewer kernels")
@@ -328,16 +355,22 @@ CLASSES = f"for k in 0 1; do mkdir -p classes/$k; cp {WRITTEN}/pictures/red_* cl
 BY_NAMES = "released --images classes --classes names"
 EDITED = """sed -i 's/"{0}": .*/"{0}": ["x"],/' run/results.json"""
 DAMAGED = "is damaged, or was not written"
-NUMBERED = "one class name on each line and nothing else, not lines such as '1,dog'"
+NUMBERED = "one class name on each line and nothing else, not lines such as '{}'"
 table(
     {
         f"class_names_with_numbers_{what}": (
             CLASSES,
             f"printf '{text}' > names",
             BY_NAMES,
-            NUMBERED,
+            NUMBERED.format(text.rpartition(r"\n")[2]),
         )
-        for what, text in (("alone", r"0,cat\n1,dog"), ("below_a_header", r"k,name\n0,cat\n1,dog"))
+        for what, text in (
+            ("alone", r"0,cat\n1,dog"),
+            ("below_a_header", r"k,name\n0,cat\n1,dog"),
+            ("and_colons", r"0: cat\n1: dog"),
+            ("and_spaces", r"0 cat\n1 dog"),
+            ("of_wordnet", r"n02123045 cat\nn02084071 dog"),
+        )
     }
     | {
         f"results_whose_{key}_is_a_list": ("judged", EDITED.format(key), "judged", DAMAGED)

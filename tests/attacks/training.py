@@ -533,6 +533,13 @@ VERBS = {
 }
 REFUSED = {
     "measurements_of_no_pairs": ("there are fewer than two", "run --val-data none --eval-every 1"),
+    "a_batch_of_one_pair": ("--batch-size 1 has no other pair to compare", "run --batch-size 1"),
+    "a_single_pair": (
+        "pairs.csv has one pair to train on, and no other to compare it with",
+        f"cp {WRITTEN}/pictures/red_top.png 0.png",
+        r"printf 'filepath,caption\n0.png,a word\n' > pairs.csv",
+        "run",
+    ),
     "an_empty_gpu_without_a_plan": ("only apply to a plan", "run --gpu ''"),
     "an_empty_name_of_a_column": (
         "has no column ''",
@@ -691,6 +698,25 @@ DONE = {
         "run",
         "mv pictures others; sed -i 's/pictures/others/' pairs.csv",
         f"evaluation --checkpoint {CHECKPOINT} --task retrieval",
+    ),
+    "a_folder_with_a_space_in_the_command_of_a_report": (
+        r"--task retrieval --out 'a b'\"",
+        "evaluate --task retrieval --out 'a b'",
+        "cat 'a b/results.json'",
+    ),
+    "an_average_of_runs_whose_pairs_have_moved": (
+        "(?s)heldout: text to image(?!.*all: text)",
+        "run",
+        f"evaluate --checkpoint {CHECKPOINT} --save average.pt",
+        "rm pairs.csv",
+        f"evaluation --checkpoint average.pt --data {WRITTEN}/pairs.csv --task retrieval",
+    ),
+    "pairs_that_the_weights_before_a_run_learned_from": (
+        "all pairs of pairs.csv are tested: first/checkpoint.pt, from which the run started, may",
+        "run --out first",
+        "sed 's/,left/,port/' pairs.csv > others.csv",
+        "run --init first/checkpoint.pt --data others.csv",
+        f"evaluation --checkpoint {CHECKPOINT} --data pairs.csv --task retrieval",
     ),
     "pairs_that_moved_since_the_run_began": (
         "step 00004/4",

@@ -52,9 +52,16 @@ def test_an_interval_contains_its_share_and_the_exact_one_is_mirrored(count):
         assert interval_of(n, n)[1] == 1 and interval_of(0, n)[0] == 0
 
 
-@pytest.mark.parametrize("right, n", [(1, 0), (3, 2), (-1, 4)])
-def test_what_is_no_share_is_refused(right, n):
-    must_refuse("no share", clopper_pearson, right, n)
+@pytest.mark.parametrize("interval_of", [wilson, clopper_pearson, share])
+def test_what_is_no_share_and_no_confidence_is_refused(interval_of):
+    for count in ((1, 0), (3, 2), (-1, 4), (0.7, 10), (5, 9.5)):
+        must_refuse("no share", interval_of, *count)
+    for percent in (95, 1, 0, -0.95):
+        must_refuse(f"above 0 and below 1, not {percent}", interval_of, 5, 10, percent)
+
+
+def test_similarities_that_are_nan_have_no_accuracy():
+    must_refuse("NaN", scores, torch.full((3, 3), torch.nan), [0, 1, 2])
 
 
 def test_balanced_accuracy_weighs_classes_alike():
@@ -89,4 +96,5 @@ def test_mcnemars_exact_test_is_a_binomial_test_of_the_pictures_that_differ(answ
 
 
 def test_mcnemar_needs_answers_to_the_same_pictures():
+    must_refuse("not the class that was predicted", mcnemar, [3, 1, 0], [0, 1, 2])
     must_refuse("same pictures", mcnemar, [1], [1, 0])

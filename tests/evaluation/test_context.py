@@ -55,6 +55,23 @@ def test_the_pairs_of_a_run_are_recognized_after_they_were_moved(run, tmp_path):
     assert not trained_on and pairs.splits == {"train": [], "all": [*range(30)]}
 
 
+def test_pairs_that_the_start_of_a_run_held_out_are_tested_and_else_a_sentence_says_so(
+    run, tmp_path, capsys
+):
+    later = {"format": FORMAT, "options": {"data": f"{tmp_path}/b.csv", "init": "a/checkpoint.pt"}}
+    pairs, trained_on = open_data(later, f"{tmp_path}/a.csv", run)
+    assert trained_on and len(pairs.splits["train"]) == 2 and "heldout" in pairs.splits
+    assert "all pairs" not in capsys.readouterr().out
+    run["options"] |= {"val_data": f"{tmp_path}/gone.csv", "data": "elsewhere/a.csv"}
+    for content, said in (
+        (later, "a/checkpoint.pt, from which the run started"),
+        (run, "gone.csv"),
+    ):
+        pairs, trained_on = open_data(content, f"{tmp_path}/a.csv", caption_column="title")
+        printed = capsys.readouterr().out
+        assert not trained_on and "all pairs of" in printed and said in printed
+
+
 def test_all_of_other_pairs_are_asked_for_without_the_options_of_the_run(run, tmp_path, capsys):
     for content in (run, {}, run | {"format": "other"}):
         pairs, trained_on = open_data(content, f"{tmp_path}/b.csv")
@@ -85,6 +102,8 @@ def test_classes_are_named_by_a_file_or_by_imagenet(imagenet, tmp_path):
     names.write_text("x\ny\n")
     assert class_names(names) == ["x", "y"] and class_names(None) is None
     assert class_names("imagenet") == [*"pqr"]
+    names.write_text("2 euro\n10 euro\n20 euro\n")
+    assert class_names(names) == ["2 euro", "10 euro", "20 euro"]
 
 
 def test_templates_suit_the_pictures_unless_they_are_given(imagenet, tmp_path):
@@ -131,6 +150,21 @@ def test_a_shift_has_the_labels_of_the_classes_at_home(monkeypatch):
         (["x=folder"], None, "add --images"),
     ):
         must_refuse(reason, shifts, given, home=home)
+
+
+def test_two_classes_with_one_name_stay_two_classes_in_a_shift(tmp_path):
+    wnids = {"n1": "crane", "n2": "cup", "n3": "crane"}
+    for k, place in enumerate([*wnids] * 4):
+        (tmp_path / f"{k % 2}" / place).mkdir(parents=True, exist_ok=True)
+        Image.new("L", (9, 9), k).save(tmp_path / f"{k % 2}" / place / f"{k}.png")
+    home = context.open_labelled(tmp_path / "0", wnids)
+    found = open_shifts(Plane([]), home, named_shifts([f"x={tmp_path / '1'}"], wnids))
+    source, indices, labels = found["x"]
+    assert {(source.captions(i)[0], labels[i]) for i in indices} == {
+        ("n1", 0),
+        ("n2", 1),
+        ("n3", 2),
+    }
 
 
 def test_a_shift_must_not_have_pictures_that_the_probe_learns_from(tmp_path):
@@ -183,6 +217,12 @@ def test_probes_have_the_most_shots_that_80_percent_of_the_classes_have(
 ):
     found = probed(report, counts, [0] * len(counts), [(0, 0)])
     assert found.classes_and_shots == (classes, shots) and {*shots} <= {*SHOTS}
+
+
+def test_a_picture_that_cannot_be_read_is_no_shot(report):
+    found = probed(report, [4, 4], [0, 90], [(0, 0), (1, 90)])
+    found.labelled.pictures.bad = [0]
+    assert found.classes_and_shots == ([0, 1], [1, 2])
 
 
 def test_zero_shot_beside_probes_is_among_their_classes(report):

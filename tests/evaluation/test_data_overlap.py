@@ -47,6 +47,8 @@ def test_a_row_of_the_table_by_hand():
 @pytest.mark.parametrize("right, overlapping", [([], []), ([1, 0], [1]), ([1], [])])
 def test_answers_and_pictures_must_be_as_many_and_not_none(right, overlapping):
     must_refuse("do not go with", all_minus_clean, right, overlapping)
+    must_refuse("confidence .*, not 95", all_minus_clean, [1, 0], [1, 0], 95)
+    must_refuse("True or False for each", all_minus_clean, [1, 0], [0.04, 0.7])
 
 
 class Patterns(Plane):

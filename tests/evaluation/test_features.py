@@ -11,6 +11,7 @@ from miniclip.data import open_pairs
 from miniclip.data.shards.pack import pack
 from miniclip.evaluation.features import (
     FeatureCache,
+    model_digest,
     picture_source,
     pixels,
     raw_pixels,
@@ -37,6 +38,11 @@ def test_the_untrained_model_is_the_same_each_time_and_draws_nothing(small):
     first, again = (model.state_dict()["text_projection"] for model in models)
     assert torch.equal(first, again) and not torch.equal(first, small.text_projection)
     assert not models[0].training and models[0].config == small.config
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_a_model_of_another_precision_is_another_model(small, dtype):
+    assert model_digest(copy.deepcopy(small).to(dtype)) != model_digest(small)
 
 
 def test_pixels_are_from_0_to_1_with_their_channels_last():

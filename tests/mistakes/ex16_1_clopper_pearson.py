@@ -14,7 +14,7 @@ MISTAKES = {
     ],
     "always at 95 percent": [(ALPHA, "alpha = 0.025")],
     "the ends change places": [("return low, high", "return high, low")],
-    "any share is taken": [("_check(right, n)", "")],
+    "any share is taken": [("_check(right, n, confidence)", "")],
 }
 
 HINTED = {

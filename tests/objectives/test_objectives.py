@@ -259,8 +259,9 @@ def test_the_score_of_a_name_is_its_loss_with_the_other_sign(objective):
     templates = ["{}", "blue {}"]
     with torch.no_grad():
         features = model.encode_image(pictures(5))
-        scores = model.name_scores(features, TOKENIZER, names, templates)
-        assert scores.shape == (5, 3)
+        scores = model.train().name_scores(features, TOKENIZER, names, templates)
+        assert scores.shape == (5, 3) and model.training
+        assert model.eval().name_scores(torch.zeros(0, 9), TOKENIZER, names, ["{}"]).shape == (0, 3)
         for k, name in enumerate(names):
             texts = TOKENIZER([t.replace("{}", name) for t in templates])
             by_hand = -sum(model.pair_losses(features, t.expand(5, -1)) for t in texts) / 2

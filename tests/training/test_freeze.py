@@ -10,6 +10,7 @@ from miniclip.loss import contrastive_loss
 from miniclip.training.freeze import freeze, tower_of
 from miniclip.training.grad_cache import microbatch_step
 from tests.model.numbers import as_if_trained, assert_same_gradients, batch, gradients
+from tests.shared import must_refuse
 
 pytestmark = pytest.mark.numerics
 
@@ -43,6 +44,15 @@ def test_parts_give_the_gradients_of_the_whole_and_none_to_the_frozen_tower(
     assert_same_gradients(parts, whole)
     changed = [n for n, x in model.state_dict().items() if not torch.equal(x, before[n])]
     assert not changed, f"two passes changed {changed[:3]}"
+
+
+@pytest.mark.parametrize("tower", ["image", "text"])
+def test_a_compiled_model_is_frozen_alike_and_another_word_than_a_tower_s_is_refused(tower):
+    model = torch.compile(create_model("rn_mini", vocab_size=600).train())
+    freeze(model, tower)
+    learns = {n for n, p in model._orig_mod.named_parameters() if p.requires_grad}
+    assert learns == {n for n, _ in model._orig_mod.named_parameters() if tower_of(n) != tower}
+    must_refuse("image or text, not 'visual'", freeze, model, "visual")
 
 
 def test_synchronized_batch_norms_of_a_frozen_tower_stay_frozen():

@@ -29,7 +29,8 @@ def in_one_go(model, images, tokens, autocast=contextlib.nullcontext):
 def in_parts(model, images, tokens, size, autocast=contextlib.nullcontext):
     model.zero_grad()
     parts = list(zip(images.split(size), tokens.split(size)))
-    loss, *_ = microbatch_step(model, parts, contrastive_loss, autocast=autocast)
+    # an iterator, because both passes must take the same parts, also from a loader that shuffles
+    loss, *_ = microbatch_step(model, iter(parts), contrastive_loss, autocast=autocast)
     return loss, gradients(model)
 
 

@@ -160,3 +160,9 @@ def test_what_adamw_refuses_is_refused(odd):
     for kind, error in ((torch.optim.AdamW, ValueError), (HalfAdamW, UserError)):
         with pytest.raises(error):
             kind(fresh().parameters(), **odd)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_weights_of_16_bits_which_would_round_small_steps_away_are_refused(dtype):
+    with pytest.raises(UserError, match="float32 parameters"):
+        HalfAdamW(fresh().to(dtype).parameters())

@@ -81,7 +81,7 @@ def test_what_is_saved_is_loaded_and_says_what_it_is(tmp_path, states):
     state = interpolate(
         model(0, vocab_size=tokenizer.vocab_size).state_dict(), tuned.state_dict(), 0.25
     )
-    run = dict(options={"data": "pairs.csv"}, pairs=7, optimizer={"state": {}})
+    run = dict(options={"data": "pairs.csv"}, pairs=7, optimizer={"state": {}}, pairs_digest="d")
     save_average(path, 0.25, ("a.pt", "b.pt"), state, tuned, tokenizer, run)
     found, words, _ = miniclip.load(path)
     assert all(torch.equal(x, state[name]) for name, x in found.state_dict().items())
@@ -89,3 +89,4 @@ def test_what_is_saved_is_loaded_and_says_what_it_is(tmp_path, states):
     held = checkpoint.load(path)
     assert held["average"] == dict(start="a.pt", tuned="b.pt", alpha=0.25)
     assert held["options"] == {"data": "pairs.csv"} and "optimizer" not in held
+    assert held["pairs_digest"] == "d", "or eval.py would not recognize the pairs"
