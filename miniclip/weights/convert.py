@@ -58,7 +58,7 @@ def load(
     """Read a model: path -> (model, tokenizer, preprocess). The model is in eval mode, in float32.
 
     path is one of
-        "icons", "web"              the models in the package ("./icons" is a file of that name)
+        "icons", "web"              the models in the package ("./icons" or a Path is a file)
         "ViT-B/32", "hf-hub:..."    a name of names.py, downloaded if it is not on this machine
         checkpoint.pt               of a run of train.py
         .pt                         of OpenAI (QuickGELU)

@@ -79,6 +79,12 @@ def a_caption_of_a_million_accents(folder):
     assert len(clean("e" + "\u0301\u0327" * 300_000)) < 100
 
 
+@attack(code=0, says=r"\[\('a word',\)\] \[\]$")
+def a_folder_that_is_called_like_the_built_in_set(folder):
+    write("emoji/0.png", PNG), write("emoji/0.txt", "a word")
+    said(open_pairs(Path("./emoji")))
+
+
 # --- shards
 
 

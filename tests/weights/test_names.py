@@ -15,7 +15,7 @@ import miniclip
 from miniclip.model.clip import ALIASES, MODELS, OPENAI, OPENCLIP, create_model
 from miniclip.weights import names, reading
 from tests.shared import must_refuse
-from tests.weights.models import our_checkpoint, openclip_config, same_weights, tiny_release
+from tests.weights.models import openclip_config, our_checkpoint, same_weights, tiny_release
 
 hub = pytest.importorskip("huggingface_hub")
 pytest.importorskip("huggingface_hub.hf_api")  # so that hub.hf_api and hub.constants are there
