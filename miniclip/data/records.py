@@ -64,7 +64,8 @@ def open_records(
         return records[column] if is_dataset else (record.get(column) for record in records)
 
     pictures = values(picture)
-    if is_dataset:
+    # only pictures that a dataset decodes are read later; paths tell which records are one pair
+    if is_dataset and not (len(records) and isinstance(records[0][picture], str)):
         pictures = (
             functools.partial(_picture, records, i, picture, root) for i in range(len(records))
         )
@@ -79,7 +80,8 @@ def open_records(
 def _wanted(image_column, caption_column):
     """The columns of pictures and of captions, as must_find takes them."""
     return (
-        ("pictures", PICTURE_COLUMNS, image_column, ""),
+        # in the data sets of Hugging Face a name of a file often stands beside the picture itself
+        ("pictures", ["image", *PICTURE_COLUMNS], image_column, ""),
         ("captions", CAPTION_COLUMNS, caption_column, ""),
     )
 

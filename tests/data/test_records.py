@@ -64,10 +64,18 @@ def test_a_dataset_of_hugging_face(pictures, tmp_path):
     datasets = pytest.importorskip("datasets")
     Image.new("RGB", (8, 8)).save(tmp_path / "0.jpg")
     paths = [str(tmp_path / name) for name in ("0.jpg", *pictures[1:])]
-    data = {"image": paths, "text": list("abcdefghijkl")}
+    data = {"filename": ["0.jpg"] * 12, "image": paths, "text": list("abcdefghijkl")}
     data = datasets.Dataset.from_dict(data).cast_column("image", datasets.Image())
     pairs = open_pairs(data)
     assert red(pairs) == [20 * k for k in range(12)] and pairs.captions(2) == ("c",)
+
+
+def test_paths_in_a_dataset_are_as_paths_in_a_list(pictures, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    datasets = pytest.importorskip("datasets")
+    records = [dict(image=p, caption=f"{p} {k}") for k in range(2) for p in pictures]
+    of_a_dataset = open_pairs(datasets.Dataset.from_list(records))
+    assert len(of_a_dataset) == 12 and of_a_dataset.digest == open_pairs(records).digest
 
 
 def test_a_column_split_says_what_is_held_out(pictures, tmp_path, monkeypatch):
