@@ -13,11 +13,11 @@ import functools
 import hashlib
 import json
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import regex
 
 from miniclip.common import UserError, checked, number, refuse
 
@@ -316,8 +316,9 @@ def is_held_out(text: str) -> bool:
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, lower-case: runs of letters and digits, without punctuation."""
-    return re.findall(r"[^\W_]+", text.lower())
+    """The words of a text, lower-case: runs of letters and digits, without punctuation. Accents and
+    vowel signs belong to the letter before them, and so do the joiners of Hindi or Persian."""
+    return regex.findall(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}\u200c\u200d]*", text.lower())
 
 
 def one_line(text: str) -> str:

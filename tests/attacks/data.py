@@ -608,6 +608,18 @@ READ = {
         r"mkdir p; cp 0.png $(printf 'p/e\314\201.png'); echo a word > $(printf 'p/\303\251.txt')",
         "open p",
     ),
+    "folders_whose_accents_a_mac_has_written_in_its_way_in_one_part": (
+        r"^\['café', 'dog'\] \[\]",
+        r"mkdir -p p/train/dog p/test/dog $(printf 'p/train/caf\303\251 p/test/cafe\314\201')",
+        "for d in p/*/*; do cp 0.png $d; done",
+        "classes p",
+    ),
+    "vowel_signs_that_belong_to_words": (
+        "(?s)are kept.*0,0.png,नदी",
+        "printf 'path,caption\n0.png,की नदी\n1.png,की की\n2.png,की\n' > l.csv",
+        "curate l.csv o.csv",
+        "tr -d '\042' < o.csv",
+    ),
     "a_class_that_is_a_link_and_a_picture_that_is_damaged_further_on": (
         r"\[\('fox', 'a link to a folder is not followed'\), \('cat/9.png', 'damaged[^(]*$",
         "mkdir -p p/cat; ln -s cat p/fox; head -c 45 0.png > p/cat/9.png",
