@@ -395,6 +395,11 @@ REFUSED = {
         r"printf 'path,label\n0.png,1\n1.png,2\n2.png,2\n' > l.csv",
         "classes l.csv red green blue",
     ),
+    "class_names_in_another_order_than_their_folders": (
+        "class hot dog of p would be called Mouse, .*; give the names in the order of hot_dog, mouse",
+        "mkdir -p p/hot_dog p/mouse; for d in p/*; do cp 0.png $d; done",
+        "classes p Mouse 'hot dog'",
+    ),
     "a_name_that_is_too_long": ("not found; expected a folder", f"classes {'x' * 300}"),
     "a_number_of_pairs_below_1": (
         "pairs to keep must be at least 1, not -1",
