@@ -1,5 +1,7 @@
 """Attacks on pairs: what could be destroyed, csvs, folders and shards that stop or mislead."""
 
+import csv
+import importlib
 import os
 import signal
 import threading
@@ -11,7 +13,7 @@ from PIL import Image
 
 from miniclip.bpe.cleaning import clean
 from miniclip.data import __main__ as data
-from miniclip.data import open_pairs, threads
+from miniclip.data import files, open_pairs, threads
 from miniclip.data.dataset import keep_pairs
 from miniclip.data.labelled import open_labelled
 from miniclip.data.shards import pack as packing
@@ -880,6 +882,24 @@ def a_column_split_of_labelled_pictures(folder):
     text = csv_of(*rows, count=8).read_text().replace("caption", "label,split")
     found = open_labelled(write("pairs.csv", text))
     assert found.splits["test"] == [0, 1, 2, 3] and found.splits["train"] == [4, 5, 6, 7]
+
+
+@attack(says="o.csv does not fit the training pairs of p.csv; run curate again")
+def a_picture_that_another_has_replaced_late_in_a_long_list(folder):
+    rows = csv_of(*(f"{k}.png,cup,train" for k in range(1102)), count=1103).read_text()
+    rows = rows.replace("caption", "caption,split")
+    write("p.csv", rows)
+    run("curate", "p.csv", "o.csv", "--min-count", 1)
+    keep_pairs(open_pairs("p.csv"), "o.csv")
+    write("p.csv", rows.replace("\n1101.png", "\n1102.png"))
+    keep_pairs(open_pairs("p.csv"), "o.csv")
+
+
+@attack(code=0)
+def a_limit_for_the_fields_of_csvs_that_the_program_has_set(folder):
+    csv.field_size_limit(1 << 30)
+    importlib.reload(files)
+    assert csv.field_size_limit() == 1 << 30
 
 
 @attack(code=0, seconds=5)
