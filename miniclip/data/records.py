@@ -64,8 +64,9 @@ def open_records(
         return records[column] if is_dataset else (record.get(column) for record in records)
 
     pictures = values(picture)
-    # only pictures that a dataset decodes are read later; paths tell which records are one pair
-    if is_dataset and not (len(records) and isinstance(records[0][picture], str)):
+    # a column of pictures is decoded later, but paths tell now which records are one pair
+    kind = getattr(records, "features", {}).get(picture)
+    if is_dataset and "string" not in getattr(kind, "dtype", ""):
         pictures = (
             functools.partial(_picture, records, i, picture, root) for i in range(len(records))
         )
