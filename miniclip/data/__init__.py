@@ -65,8 +65,8 @@ def open_pairs(
 
     source: "emoji" or None stands for the emoji that come with miniclip, and "icons" for the sets
     of icons that a hundred teams of designers have published. Any other text, and any Path, is the
-    path of a csv, a folder, shards, or a .jsonl or .parquet file; ~ is expanded. From Python, source may also be a
-    list of (picture, caption), or a dataset of Hugging Face (records.py).
+    path of a csv, a folder, shards, or a .jsonl or .parquet file; ~ is expanded. From Python,
+    source may also be a list of (picture, caption), or a dataset of Hugging Face (records.py).
 
     image_column, caption_column: the name of the column that holds the pictures, and the name of
     the column that holds the captions. They are only needed if miniclip does not recognise these
@@ -98,9 +98,11 @@ def open_pairs(
 def _expanded(source):
     """A path as a str, with ~ expanded; anything else as it is. A Path never means a built-in set,
     because Path("./icons") is Path("icons")."""
-    if isinstance(source, os.PathLike):
-        return os.path.join(os.curdir, os.path.expanduser(source))
-    return os.path.expanduser(source) if isinstance(source, str) else source
+    if not isinstance(source, (str, os.PathLike)):
+        return source
+    path = os.path.expanduser(source)
+    is_word = path in (*BUILT_IN, NONE) and isinstance(source, os.PathLike)
+    return os.path.join(os.curdir, path) if is_word else path
 
 
 def _opener(source):

@@ -249,9 +249,9 @@ def some_pairs(text):
 def _listed(pairs, path):
     """The indices in a list that `curate` wrote.
 
-    The names in the list must be those of the pairs. If they would have to be read from shards, only
-    some names of a long list are compared. Raises UserError, or OSError when the file cannot be
-    read.
+    The names in the list must be those of the pairs. If the names would have to be read from
+    shards, only some names of a long list are compared. Raises UserError, or OSError when the file
+    cannot be read.
     """
     train, found, others, last = pairs.splits["train"], [], False, ""
     refuse({f"{printable(path)} cannot be read: there is no such file": not os.path.isfile(path)})

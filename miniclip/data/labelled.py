@@ -305,8 +305,8 @@ def _named(shown, found, class_names, names_file):
     texts = [] if numbers or not listed else [clean(label.replace("_", " ")) for label in order]
     refuse(
         {
-            f"the class {printable(text)} of {shown} would be called {name}, which is another of its "
-            f"classes; give the names in the order of {first} ..., or as {{label: name}}": (
+            f"the class {printable(text)} of {shown} would be called {name}, which is another of "
+            f"its classes; give the names in the order of {first} ..., or as {{label: name}}": (
                 clean(name) != text and clean(name) in texts
             )
             for name, text in zip(class_names, texts)

@@ -59,7 +59,7 @@ def load(
     """Read a model: path -> (model, tokenizer, preprocess). The model is in eval mode, in float32.
 
     path is one of
-        "icons", "web"              the models in the package ("./icons" or a Path is a file)
+        "icons", "web"              the models in the package ("./icons", or a Path, is yours)
         "ViT-B/32", "hf-hub:..."    a name of names.py, downloaded if it is not on this machine
         checkpoint.pt               of a run of train.py
         .pt                         of OpenAI (QuickGELU)
@@ -167,9 +167,9 @@ def save_openclip(
       activation and the vocabulary.
     - any_tokenizer: also write a model that was trained on another vocabulary than open_clip's.
       Whoever uses the file must bring that tokenizer.
-    - overwrite: replace a file that exists. If it is a link, the link is replaced, and the file that
-      it leads to stays as it is. The checkpoint of a run is never replaced, because the run could
-      not go on without the optimizer in it.
+    - overwrite: replace a file that exists. If it is a link, the link is replaced, and the file
+      that it leads to stays as it is. The checkpoint of a run is never replaced, because the run
+      could not go on without the optimizer in it.
 
     Raises UserError if open_clip has no config for the model, or if the model was trained on
     another vocabulary and any_tokenizer is False.

@@ -66,7 +66,7 @@ PUBLISHED = {
 }
 ANSWER_S = 5  # seconds; if the hub takes longer to answer, it counts as unreachable
 INDEX = ".index.json"  # the end of an index's name; a model in several files has an index
-# the names that weights have in a folder of the hub, in the order in which `weights_among` prefers them
+# the names that weights have in a folder of the hub; `weights_among` says which of them is read
 IN_FOLDER = (
     "model.safetensors",
     "model.safetensors" + INDEX,

@@ -55,13 +55,15 @@ def find(path: str | Path, known: bool = True) -> Path:
     """The file of weights that `path` means.
 
     The name of a packaged model ("icons") always means that model; write "./icons" for a file of
-    that name, or give a Path. A folder means the weights in it (weights_among). If nothing is at `path`, it may be a
-    name that names.py knows. Then the weights of that name are meant, and they may be downloaded.
-    With known=False, such names are not looked up.
+    that name, or give a Path that exists. A folder means the weights in it (weights_among). If
+    nothing is at `path`, it may be a name that names.py knows. Then the weights of that name are
+    meant, and they may be downloaded. With known=False, such names are not looked up.
     """
     name = os.fspath(path)
     released = {file.stem: file for file in RELEASED.glob("*.pt")}
-    path = released.get(path, Path(path))  # a Path, which drops a leading "./", equals no name
+    # a Path drops a leading "./", so it means what it leads to, if there is anything
+    is_there = isinstance(path, os.PathLike) and os.path.lexists(path)
+    path = Path(path) if is_there else released.get(name, Path(path))
     if known and not os.path.exists(path) and is_known(name):
         path = locate(name)
     return path / (os.path.isdir(path) and weights_among(os.listdir(path)) or "")
