@@ -530,9 +530,9 @@ def models_that_could_not_be_read_again(folder):
     save_openclip(torch.compile(model), "w.pt")
     miniclip.load("w.pt")
     model.extra = torch.nn.Linear(1, 1)
-    must_refuse("extra.bias", save_openclip, model, "w.pt")
+    must_refuse("extra.bias", save_openclip, model, "x.pt")
     model.visual.bn1.running_var.fill_(-1)
-    must_refuse("variance below 0", save_openclip, model, "w.pt")
+    must_refuse("variance below 0", save_openclip, model, "x.pt")
     for broken in (tiny().to("meta"), tiny()):
         broken.logit_scale.data.fill_(torch.nan)
         must_refuse("NaN or infinite", save_huggingface, broken, "hf", tokenizer)
