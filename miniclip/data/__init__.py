@@ -32,7 +32,7 @@ from miniclip.data.records import SUFFIXES, open_file, open_records
 from miniclip.data.shards.shards import is_shards, open_shards
 
 # As sources, these two words always mean the built-in sets. A folder called icons is given as
-# ./icons.
+# ./icons, or in Python as a Path.
 EMOJI, ICONS = BUILT_IN = "emoji", "icons"
 NONE = "none"  # `--val-data none` holds out no pairs
 SOURCE_OPTIONS = {  # the parameters of open_pairs beside the source: their help in all commands
@@ -64,9 +64,9 @@ def open_pairs(
     """Open a source of pairs.
 
     source: "emoji" or None stands for the emoji that come with miniclip, and "icons" for the sets
-    of icons that a hundred teams of designers have published. Any other text is the path of a csv,
-    a folder, shards, or a .jsonl or .parquet file; ~ is expanded. From Python, source may also be a
-    list of (picture, caption), or a dataset of Hugging Face (records.py).
+    of icons that a hundred teams of designers have published. Any other text, and any Path, is the
+    path of a csv, a folder, shards, or a .jsonl or .parquet file; ~ is expanded. From Python,
+    source may also be a list of (picture, caption), or a dataset of Hugging Face (records.py).
 
     image_column, caption_column: the name of the column that holds the pictures, and the name of
     the column that holds the captions. They are only needed if miniclip does not recognise these
@@ -96,9 +96,13 @@ def open_pairs(
 
 
 def _expanded(source):
-    """A path as a str, with ~ expanded; anything else as it is."""
-    is_path = isinstance(source, (str, os.PathLike))
-    return os.path.expanduser(os.fspath(source)) if is_path else source
+    """A path as a str, with ~ expanded; anything else as it is. A Path never means a built-in set,
+    because Path("./icons") is Path("icons")."""
+    if not isinstance(source, (str, os.PathLike)):
+        return source
+    path = os.path.expanduser(source)
+    is_word = path in (*BUILT_IN, NONE) and isinstance(source, os.PathLike)
+    return os.path.join(os.curdir, path) if is_word else path
 
 
 def _opener(source):

@@ -13,11 +13,11 @@ import functools
 import hashlib
 import json
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import regex
 
 from miniclip.common import UserError, checked, number, refuse
 
@@ -249,10 +249,11 @@ def some_pairs(text):
 def _listed(pairs, path):
     """The indices in a list that `curate` wrote.
 
-    The names in the list must be those of the pairs, but in a long list only some of them are
-    compared. Raises UserError, or OSError when the file cannot be read.
+    The names in the list must be those of the pairs. If the names would have to be read from
+    shards, only some names of a long list are compared. Raises UserError, or OSError when the file
+    cannot be read.
     """
-    train, found, names, last = pairs.splits["train"], [], [], ""
+    train, found, others, last = pairs.splits["train"], [], False, ""
     refuse({f"{printable(path)} cannot be read: there is no such file": not os.path.isfile(path)})
     try:
         with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
@@ -260,8 +261,10 @@ def _listed(pairs, path):
             if (columns := next(rows, [])[:3]) == LIST_COLUMNS:
                 for number, (i, name, _) in enumerate(rows):
                     found.append(int(i))
-                    if number < 1000 or number % 100 == 0:  # shards read each name from the disk
-                        names.append((found[-1], name))
+                    # shards read each name from the disk
+                    if number < 1000 or number % 100 == 0 or hasattr(pairs, "wheres"):
+                        is_there = 0 <= found[-1] < len(pairs)
+                        others = others or not is_there or pairs.where(found[-1]) != name
     except (ValueError, OverflowError, csv.Error):
         raise UserError(f"{printable(path)} is damaged after {len(found):,} pairs") from None
     known = found and np.isin(found, train).all() and len(np.unique(found)) == len(found)
@@ -273,7 +276,7 @@ def _listed(pairs, path):
             ),
             f"{printable(path)} does not fit the training pairs of {printable(pairs.name)}; run "
             "curate again, with the options for the source that you give here": not (
-                known and all(pairs.where(i) == name for i, name in names)
+                known and not others
             ),
         }
     )
@@ -316,8 +319,9 @@ def is_held_out(text: str) -> bool:
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, lower-case: runs of letters and digits, without punctuation."""
-    return re.findall(r"[^\W_]+", text.lower())
+    """The words of a text, lower-case: runs of letters and digits, without punctuation. Accents and
+    vowel signs belong to the letter before them, and so do the joiners of Hindi or Persian."""
+    return regex.findall(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}\u200c\u200d]*", text.lower())
 
 
 def one_line(text: str) -> str:

@@ -37,7 +37,7 @@ from miniclip.data.dataset import (
 UTF_16 = codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE  # how a text in UTF-16 or UTF-32 begins
 WORKBOOK = b"\xd0\xcf\x11\xe0"  # how an .xls begins
 MOST_LIST_BYTES = 1 << 26  # in a file of class names, templates or queries
-csv.field_size_limit(MOST_TEXT_BYTES)
+csv.field_size_limit(max(MOST_TEXT_BYTES, csv.field_size_limit()))  # of the whole process
 codecs.register_error(  # bytes that are not UTF-8 are read as cp1252, Windows' Latin
     "windows", lambda e: (e.object[e.start : e.end].decode("cp1252", "replace"), e.end)
 )

@@ -24,6 +24,7 @@ per picture, and shards over a network.
 import collections
 import os
 import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
@@ -161,10 +162,11 @@ def open_labelled(source: str | Path | Iterable, class_names=None) -> Labelled:
     class_names: the names that a model is given instead of the labels. It can be a dict {label:
     name}, which may also hold labels that no picture has. Or it is a list. If the labels are whole
     numbers and the list is long enough, name k belongs to label k. Otherwise the list must have one
-    name for each label, in the order of the sorted labels; numbers are sorted by their value. If
-    the pictures have numbers as labels, but the keys of the dict are no numbers (such as ImageNet's
-    wnids), the keys are ignored, and the names in the dict are taken as a list. None: the names
-    come with the pictures, or else are the labels themselves.
+    name for each label, in the order of the sorted labels; numbers are sorted by their value. A
+    list that gives one class the label of another is refused. If the pictures have numbers as
+    labels, but the keys of the dict are no numbers (such as ImageNet's wnids), the keys are
+    ignored, and the names in the dict are taken as a list. None: the names come with the pictures,
+    or else are the labels themselves.
 
     Raises UserError, or OSError when a tar or a folder cannot be read.
     """
@@ -264,7 +266,7 @@ def _named(shown, found, class_names, names_file):
         return int(label.partition(".")[0]) if numbers and WHOLE.fullmatch(label) else label
 
     spelled = {key(label): label for label in sorted(found, reverse=True)}  # 3 and 03 are the same
-    order = sorted(spelled)
+    order, listed = sorted(spelled), not isinstance(class_names, (dict, type(None)))
     if isinstance(class_names, dict):
         named = {key(str(label)): name for label, name in class_names.items()}
         by_order = numbers and not any(isinstance(k, int) for k in named)
@@ -298,6 +300,16 @@ def _named(shown, found, class_names, names_file):
             ),
             f"there are {many} class names for the {len(order)} classes of {shown}; give one name "
             f"for each class, in the order of {first} ...": not fits and many != len(order),
+        }
+    )
+    texts = [] if numbers or not listed else [clean(label.replace("_", " ")) for label in order]
+    refuse(
+        {
+            f"the class {printable(text)} of {shown} would be called {name}, which is another of "
+            f"its classes; give the names in the order of {first} ..., or as {{label: name}}": (
+                clean(name) != text and clean(name) in texts
+            )
+            for name, text in zip(class_names, texts)
         }
     )
     order = range(many) if fits else order  # some classes may have no picture
@@ -377,8 +389,9 @@ def _divided(pictures, skipped):
         elif p[-1].lower().endswith(TARS):
             yield from _tar(pictures[p], f"{name}: " if len(pictures) > 1 else "", part, skipped)
         else:
-            label, why = (folders[0], None) if folders else ("", "no label")
-            yield name, pictures[p], [label], part, why
+            # on a Mac, the name of a folder may have its accents in another form than elsewhere
+            label = unicodedata.normalize("NFC", folders[0]) if folders else ""
+            yield name, pictures[p], [label], part, None if folders else "no label"
 
 
 def _tar(path, within, part, skipped):

@@ -65,11 +65,12 @@ def with_unique_names(indices, size, names, rng):
     some batch.
     """
     count = len(indices) // size
-    own = {i: names(i) for i in indices.tolist()}
-    frequency = collections.Counter(name for texts in own.values() for name in texts)
+    indices = indices.tolist()
+    own = {i: names(i) for i in indices}
+    frequency = collections.Counter(name for i in indices for name in own[i])
     batches, taken, left = [[] for _ in range(count)], [set() for _ in range(count)], []
-    starts = rng.integers(count, size=len(own)).tolist()
-    most = sorted(own, key=lambda i: -max(frequency[name] for name in own[i]))
+    starts = rng.integers(count, size=len(indices)).tolist()
+    most = sorted(indices, key=lambda i: -max(frequency[name] for name in own[i]))
     used = collections.Counter()  # {name: in how many batches it is}
     for i, start in zip(most, starts):
         everywhere = any(used[name] == count for name in own[i])

@@ -65,7 +65,9 @@ def open_records(
         return records[column] if is_dataset else (record.get(column) for record in records)
 
     pictures = values(picture)
-    if is_dataset:
+    # a column of pictures is decoded later, but paths tell now which records are one pair
+    kind = getattr(records, "features", {}).get(picture)
+    if is_dataset and "string" not in getattr(kind, "dtype", ""):
         pictures = (
             functools.partial(_picture, records, i, picture, root) for i in range(len(records))
         )
@@ -80,7 +82,8 @@ def open_records(
 def _wanted(image_column, caption_column):
     """The columns of pictures and of captions, as must_find takes them."""
     return (
-        ("pictures", PICTURE_COLUMNS, image_column, ""),
+        # in the data sets of Hugging Face a name of a file often stands beside the picture itself
+        ("pictures", ["image", *PICTURE_COLUMNS], image_column, ""),
         ("captions", CAPTION_COLUMNS, caption_column, ""),
     )
 

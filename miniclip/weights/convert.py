@@ -21,6 +21,7 @@ from safetensors.torch import save
 from miniclip.bpe import Tokenizer
 from miniclip.common import (
     UserError,
+    check_new,
     check_output,
     checked,
     pick_device,
@@ -58,7 +59,7 @@ def load(
     """Read a model: path -> (model, tokenizer, preprocess). The model is in eval mode, in float32.
 
     path is one of
-        "icons", "web"              the models in the package ("./icons" is a file of that name)
+        "icons", "web"              the models in the package ("./icons", or a Path, is yours)
         "ViT-B/32", "hf-hub:..."    a name of names.py, downloaded if it is not on this machine
         checkpoint.pt               of a run of train.py
         .pt                         of OpenAI (QuickGELU)
@@ -166,7 +167,9 @@ def save_openclip(
       activation and the vocabulary.
     - any_tokenizer: also write a model that was trained on another vocabulary than open_clip's.
       Whoever uses the file must bring that tokenizer.
-    - overwrite: replace a file that miniclip did not write.
+    - overwrite: replace a file that exists. If it is a link, the link is replaced, and the file
+      that it leads to stays as it is. The checkpoint of a run is never replaced, because the run
+      could not go on without the optimizer in it.
 
     Raises UserError if open_clip has no config for the model, or if the model was trained on
     another vocabulary and any_tokenizer is False.
@@ -184,9 +187,10 @@ def save_openclip(
         }
     )
     check_output(path, reading.by_miniclip, overwrite)
+    check_new(path, overwrite)  # best.pt of a run, or an earlier export, may be the only copy
     state = to_write(path, model)
     note = json.dumps({**model.config, "name": name, "checkpointing": False})
-    with replacing(path) as file:
+    with replacing(path, follow=False) as file:
         if str(path).endswith(".safetensors"):
             file.write(save(state, metadata={"format": "pt", NOTE: note}))
         else:

@@ -121,10 +121,11 @@ NORMALIZERS = [
 ]
 WEIGHTS = "model.safetensors"
 ADAPTER = "adapter_config.json"
-# save_huggingface refuses a folder that holds one of these files, unless it would replace the file
+# save_huggingface refuses a folder that holds one of these files, unless it would replace the file.
+# The last one would make miniclip read open_clip's weights.
 READ_BY_OTHERS = f"""config.json model.safetensors model.safetensors.index.json tokenizer.json
     vocab.json merges.txt tokenizer_config.json special_tokens_map.json added_tokens.json
-    preprocessor_config.json processor_config.json {ADAPTER}""".split()
+    preprocessor_config.json processor_config.json {ADAPTER} open_clip_config.json""".split()
 
 
 def read(path: str | Path, state: dict) -> tuple[dict, dict, Tokenizer | None]:
@@ -195,8 +196,8 @@ def save_huggingface(
     - for a ResNet;
     - if the model was trained with another vocabulary than that tokenizer has;
     - if a file that would be replaced is write-protected;
-    - for a folder with other files that transformers would read beside the new ones, e.g. a
-      tokenizer.json.
+    - for a folder with other files that transformers or miniclip would read beside the new ones,
+      e.g. a tokenizer.json.
     """
     must_be_clip(model)
     config, folder = model.config, Path(folder)

@@ -11,6 +11,7 @@ a file never is, even if there is no such file.
 import contextlib
 import os
 import re
+from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -65,7 +66,7 @@ PUBLISHED = {
 }
 ANSWER_S = 5  # seconds; if the hub takes longer to answer, it counts as unreachable
 INDEX = ".index.json"  # the end of an index's name; a model in several files has an index
-# the names that weights have in a folder of the hub; the first one that exists is read
+# the names that weights have in a folder of the hub; `weights_among` says which of them is read
 IN_FOLDER = (
     "model.safetensors",
     "model.safetensors" + INDEX,
@@ -76,6 +77,24 @@ IN_FOLDER = (
 )
 BESIDE = """config.json open_clip_config.json preprocessor_config.json vocab.json merges.txt
     tokenizer.json tokenizer_config.json special_tokens_map.json added_tokens.json""".split()
+
+
+def weights_among(names: Collection[str]) -> str | None:
+    """The name of the weights to read, among the names of the files in one folder, or None.
+
+    If open_clip's config is there, open_clip's weights come first. In the repositories of timm, the
+    file model.safetensors beside them holds a picture tower alone.
+    """
+    is_openclip = "open_clip_config.json" in names
+    preferred = sorted(IN_FOLDER, key=lambda name: name.startswith("open_clip") != is_openclip)
+    return next((name for name in preferred if name in names), None)
+
+
+def _of_clip(repository, names):
+    """The names of files that may belong to a whole CLIP. In a repository of timm these are only
+    open_clip's, because config.json and model.safetensors are a picture tower alone."""
+    is_timm = repository.startswith("timm/")
+    return {name for name in names if name.startswith("open_clip") or not is_timm}
 
 
 def is_known(name: str) -> bool:
@@ -121,16 +140,16 @@ def locate(name: str) -> Path:
         # not in the cache, no valid name, or no home folder
         with contextlib.suppress(OSError, ValueError, RuntimeError):
             here = Path(hub.snapshot_download(repository, local_files_only=True))
-            names = {*os.listdir(here)}
-            if names & {*IN_FOLDER} and names & {*BESIDE[:2]}:
+            names = _of_clip(repository, os.listdir(here))
+            weights = weights_among(names) or ""
+            config = "open_clip_config.json" if weights.startswith("open_clip") else "config.json"
+            if weights and config in names:
                 return here
     with refusing(
         f"{name} is not on this machine, and cannot be downloaded (try again, or {by_hand})"
     ):
-        files = {
-            file.rfilename for file in hub.model_info(repositories[0], timeout=ANSWER_S).siblings
-        }
-        weights = next((file for file in IN_FOLDER if file in files), None)
+        files = hub.model_info(repositories[0], timeout=ANSWER_S).siblings
+        weights = weights_among(_of_clip(repositories[0], [file.rfilename for file in files]))
         refuse({f"its repository holds none of {', '.join(IN_FOLDER)}": weights is None})
         parts = weights.removesuffix(INDEX).replace(".", "-*.")  # files of a model in several files
         return Path(

@@ -31,7 +31,7 @@ from safetensors import safe_open
 from miniclip.common import UserError, first_bytes, odd_file, refuse, refusing
 from miniclip.model.clip import OPENAI
 from miniclip.training import archive
-from miniclip.weights.names import IN_FOLDER, INDEX, is_known, locate
+from miniclip.weights.names import IN_FOLDER, INDEX, is_known, locate, weights_among
 
 RELEASED = Path(__file__).parent / "released"  # what lessons/studies/release.py wrote
 JSON_BYTES = 32 << 20
@@ -55,16 +55,18 @@ def find(path: str | Path, known: bool = True) -> Path:
     """The file of weights that `path` means.
 
     The name of a packaged model ("icons") always means that model; write "./icons" for a file of
-    that name. A folder means the weights in it (IN_FOLDER). If nothing is at `path`, it may be a
-    name that names.py knows. Then the weights of that name are meant, and they may be downloaded.
-    With known=False, such names are not looked up.
+    that name, or give a Path that exists. A folder means the weights in it (weights_among). If
+    nothing is at `path`, it may be a name that names.py knows. Then the weights of that name are
+    meant, and they may be downloaded. With known=False, such names are not looked up.
     """
     name = os.fspath(path)
     released = {file.stem: file for file in RELEASED.glob("*.pt")}
-    path = released.get(name, Path(path))
+    # a Path drops a leading "./", so it means what it leads to, if there is anything
+    is_there = isinstance(path, os.PathLike) and os.path.lexists(path)
+    path = Path(path) if is_there else released.get(name, Path(path))
     if known and not os.path.exists(path) and is_known(name):
         path = locate(name)
-    return next((path / name for name in IN_FOLDER if os.path.lexists(path / name)), path)
+    return path / (os.path.isdir(path) and weights_among(os.listdir(path)) or "")
 
 
 def read(path: str | Path) -> dict:

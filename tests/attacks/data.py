@@ -1,5 +1,7 @@
 """Attacks on pairs: what could be destroyed, csvs, folders and shards that stop or mislead."""
 
+import csv
+import importlib
 import os
 import signal
 import threading
@@ -11,7 +13,7 @@ from PIL import Image
 
 from miniclip.bpe.cleaning import clean
 from miniclip.data import __main__ as data
-from miniclip.data import open_pairs, threads
+from miniclip.data import files, open_pairs, threads
 from miniclip.data.dataset import keep_pairs
 from miniclip.data.labelled import open_labelled
 from miniclip.data.shards import pack as packing
@@ -77,6 +79,12 @@ def beside_pairs(*lines):
 @attack(code=0)
 def a_caption_of_a_million_accents(folder):
     assert len(clean("e" + "\u0301\u0327" * 300_000)) < 100
+
+
+@attack(code=0, says=r"\[\('a word',\)\] \[\]$")
+def a_folder_that_is_called_like_the_built_in_set(folder):
+    write("emoji/0.png", PNG), write("emoji/0.txt", "a word")
+    said(open_pairs(Path("./emoji")))
 
 
 # --- shards
@@ -394,6 +402,11 @@ REFUSED = {
         r"printf 'path,label\n0.png,1\n1.png,2\n2.png,2\n' > l.csv",
         "classes l.csv red green blue",
     ),
+    "class_names_in_another_order_than_their_folders": (
+        "class hot dog of p would be called Mouse, .*; give the names in the order of hot_dog, mouse",
+        "mkdir -p p/hot_dog p/mouse; for d in p/*; do cp 0.png $d; done",
+        "classes p Mouse 'hot dog'",
+    ),
     "a_name_that_is_too_long": ("not found; expected a folder", f"classes {'x' * 300}"),
     "a_number_of_pairs_below_1": (
         "pairs to keep must be at least 1, not -1",
@@ -606,6 +619,18 @@ READ = {
         r"\[\('a word',\)\] \[\]",
         r"mkdir p; cp 0.png $(printf 'p/e\314\201.png'); echo a word > $(printf 'p/\303\251.txt')",
         "open p",
+    ),
+    "folders_whose_accents_a_mac_has_written_in_its_way_in_one_part": (
+        r"^\['café', 'dog'\] \[\]",
+        r"mkdir -p p/train/dog p/test/dog $(printf 'p/train/caf\303\251 p/test/cafe\314\201')",
+        "for d in p/*/*; do cp 0.png $d; done",
+        "classes p",
+    ),
+    "vowel_signs_that_belong_to_words": (
+        "(?s)are kept.*0,0.png,नदी",
+        "printf 'path,caption\n0.png,की नदी\n1.png,की की\n2.png,की\n' > l.csv",
+        "curate l.csv o.csv",
+        "tr -d '\042' < o.csv",
     ),
     "a_class_that_is_a_link_and_a_picture_that_is_damaged_further_on": (
         r"\[\('fox', 'a link to a folder is not followed'\), \('cat/9.png', 'damaged[^(]*$",
@@ -862,6 +887,24 @@ def a_column_split_of_labelled_pictures(folder):
     text = csv_of(*rows, count=8).read_text().replace("caption", "label,split")
     found = open_labelled(write("pairs.csv", text))
     assert found.splits["test"] == [0, 1, 2, 3] and found.splits["train"] == [4, 5, 6, 7]
+
+
+@attack(says="o.csv does not fit the training pairs of p.csv; run curate again")
+def a_picture_that_another_has_replaced_late_in_a_long_list(folder):
+    rows = csv_of(*(f"{k}.png,cup,train" for k in range(1102)), count=1103).read_text()
+    rows = rows.replace("caption", "caption,split")
+    write("p.csv", rows)
+    run("curate", "p.csv", "o.csv", "--min-count", 1)
+    keep_pairs(open_pairs("p.csv"), "o.csv")
+    write("p.csv", rows.replace("\n1101.png", "\n1102.png"))
+    keep_pairs(open_pairs("p.csv"), "o.csv")
+
+
+@attack(code=0)
+def a_limit_for_the_fields_of_csvs_that_the_program_has_set(folder):
+    csv.field_size_limit(1 << 30)
+    importlib.reload(files)
+    assert csv.field_size_limit() == 1 << 30
 
 
 @attack(code=0, seconds=5)

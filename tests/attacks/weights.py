@@ -461,6 +461,13 @@ def outputs_over_files_that_name_miniclip_and_over_a_run(folder):
     must_refuse("did not write it", save_openclip, released, "feats.pt")
     must_refuse("did not write it", save_openclip, released, "feats.safetensors")
     must_refuse("of a run", save_openclip, released, "c.pt", overwrite=True)
+    edited(dict)  # as best.pt of a run, without an optimizer
+    must_refuse("c.pt exists; choose another name", save_openclip, released, "c.pt")
+    os.symlink("c.pt", "link.pt")
+    before = Path("c.pt").read_bytes()
+    save_openclip(released, "link.pt", overwrite=True)
+    assert Path("c.pt").read_bytes() == before and not os.path.islink("link.pt")
+    save_openclip(released, "c.pt", overwrite=True)
 
 
 @attack(code=0)
@@ -523,9 +530,9 @@ def models_that_could_not_be_read_again(folder):
     save_openclip(torch.compile(model), "w.pt")
     miniclip.load("w.pt")
     model.extra = torch.nn.Linear(1, 1)
-    must_refuse("extra.bias", save_openclip, model, "w.pt")
+    must_refuse("extra.bias", save_openclip, model, "x.pt")
     model.visual.bn1.running_var.fill_(-1)
-    must_refuse("variance below 0", save_openclip, model, "w.pt")
+    must_refuse("variance below 0", save_openclip, model, "x.pt")
     for broken in (tiny().to("meta"), tiny()):
         broken.logit_scale.data.fill_(torch.nan)
         must_refuse("NaN or infinite", save_huggingface, broken, "hf", tokenizer)

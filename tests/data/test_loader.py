@@ -101,6 +101,11 @@ def test_a_frequent_name_finds_its_batches_before_rare_ones_fill_them(seed):
     assert {0, 1} not in [{*batch} for batch in found.tolist()]
 
 
+def test_a_picture_may_occur_twice_in_an_epoch_and_its_two_places_are_in_different_batches():
+    found = epoch_order([0, 0, 1, 2], 2, 0, 0, names=str).tolist()
+    assert sorted(sum(found, [])) == [0, 0, 1, 2] and [0, 0] not in found
+
+
 def test_pictures_meet_others_in_each_epoch():
     """Else the negatives of a picture would always be the same ones."""
     met = collections.Counter()

@@ -49,6 +49,14 @@ def test_what_is_packed_comes_back_exactly(tmp_path):
             assert file.suffix == ".gif" or after.read(i, "picture") == file.read_bytes()
 
 
+def test_the_bytes_of_a_picture_in_a_record_stay_as_they_are(tmp_path):
+    photograph(np.random.default_rng(0), 200).save(tmp_path / "0.jpg")
+    data = (tmp_path / "0.jpg").read_bytes()
+    pack(open_pairs([(data, "a cat"), (image_io.read(data), "a dog")]), tmp_path / "out")
+    after = open_pairs(tmp_path / "out")
+    assert after.read(0, "picture") == data and after.read(1, "picture")[:4] == b"\x89PNG"
+
+
 def test_packing_twice_gives_the_same_bytes_and_leaves_nothing_else(tmp_path):
     def files():
         return {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}

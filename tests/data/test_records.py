@@ -63,11 +63,23 @@ def test_a_file_of_records_is_as_a_csv(tmp_path, pictures, kind):
 def test_a_dataset_of_hugging_face(pictures, tmp_path):
     datasets = pytest.importorskip("datasets")
     Image.new("RGB", (8, 8)).save(tmp_path / "0.jpg")
+    (tmp_path / "x.jpg").write_text("damaged")
     paths = [str(tmp_path / name) for name in ("0.jpg", *pictures[1:])]
-    data = {"image": paths, "text": list("abcdefghijkl")}
+    paths.insert(0, str(tmp_path / "x.jpg"))
+    data = {"filename": ["0.jpg"] * 13, "image": paths, "text": list("xabcdefghijkl")}
     data = datasets.Dataset.from_dict(data).cast_column("image", datasets.Image())
-    pairs = open_pairs(data)
-    assert red(pairs) == [20 * k for k in range(12)] and pairs.captions(2) == ("c",)
+    pairs = open_pairs(data)  # which decodes none of them
+    must_refuse("not a picture that can be read", pairs.image, 0)
+    found = [pairs.image(i).getpixel((0, 0))[0] for i in range(1, 13)]
+    assert found == [20 * k for k in range(12)] and pairs.captions(3) == ("c",)
+
+
+def test_paths_in_a_dataset_are_as_paths_in_a_list(pictures, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    datasets = pytest.importorskip("datasets")
+    records = [dict(image=p, caption=f"{p} {k}") for k in range(2) for p in pictures]
+    of_a_dataset = open_pairs(datasets.Dataset.from_list(records))
+    assert len(of_a_dataset) == 12 and of_a_dataset.digest == open_pairs(records).digest
 
 
 def test_a_column_split_says_what_is_held_out(pictures, tmp_path, monkeypatch):

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import miniclip
 from miniclip.model.clip import ALIASES, MODELS, OPENAI, OPENCLIP, create_model
 from miniclip.weights import names, reading
 from tests.shared import must_refuse
-from tests.weights.models import our_checkpoint, tiny_release
+from tests.weights.models import openclip_config, our_checkpoint, same_weights, tiny_release
 
 hub = pytest.importorskip("huggingface_hub")
 pytest.importorskip("huggingface_hub.hf_api")  # so that hub.hf_api and hub.constants are there
@@ -98,6 +98,15 @@ def server(home, folder, monkeypatch):
     server.shutdown()
 
 
+def cached(home, repository):
+    """The empty folder of a snapshot in the hub's cache."""
+    place = home / f".cache/huggingface/hub/models--{repository}"
+    for folder in (place / "refs", place / "snapshots" / COMMIT):
+        folder.mkdir(parents=True)
+    (place / "refs/main").write_text(COMMIT)
+    return place / "snapshots" / COMMIT
+
+
 def test_all_spellings_of_a_released_model_mean_it():
     assert {*OPENAI.values()} == names.PUBLISHED.keys() < MODELS.keys()
     for spelled in ("ViT-L/14@336px", "ViT-L-14-336", "vit_l14_336"):
@@ -154,11 +163,7 @@ def test_offline_nothing_is_asked_for_and_a_path_never_is(server, monkeypatch):
 
 def test_a_cached_folder_without_its_config_is_not_enough(server, home, folder):
     """open_clip's downloads may lack the config, and transformers' the weights."""
-    cached = home / ".cache/huggingface/hub/models--openai--clip-vit-base-patch32"
-    snapshot = cached / "snapshots" / COMMIT
-    for place in (cached / "refs", snapshot):
-        place.mkdir(parents=True)
-    (cached / "refs/main").write_text(COMMIT)
+    snapshot = cached(home, "openai--clip-vit-base-patch32")
     for name in ("config.json", "model.safetensors"):
         shutil.copy(folder / name, snapshot)
     assert names.locate("ViT-B/32") == snapshot and not server.asked
@@ -186,3 +191,24 @@ def test_what_is_at_a_path_counts_more_than_a_name(home, folder, monkeypatch):
     shutil.copytree(folder, "openai/clip-vit-base-patch32")
     assert miniclip.load("openai/clip-vit-base-patch32")[0]
     assert reading.find("openai/clip-vit-base-patch32").parts[0] == "openai"
+
+
+def test_the_picture_tower_that_timm_keeps_beside_a_clip_is_not_read(server, home, monkeypatch):
+    """timm's create_model("resnet50_clip.openai") reads config.json and model.safetensors of the
+    repository in which open_clip finds RN50."""
+    server.folder, model = home / "timm", tiny_release(monkeypatch)
+    miniclip.weights.save_openclip(model, server.folder / "open_clip_model.safetensors")
+    save_file({"stem.conv1.weight": torch.ones(1)}, server.folder / "model.safetensors")
+    for name, config in {
+        "config.json": {"architecture": "resnet50_clip"},
+        "open_clip_config.json": openclip_config(model.config),
+    }.items():
+        (server.folder / name).write_text(json.dumps(config))
+    snapshot = cached(home, "timm--resnet50_clip.openai")
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(server.folder / name, snapshot)
+    for source in (server.folder, "RN50", "hf-hub:timm/resnet50_clip.openai"):
+        assert same_weights(miniclip.load(source)[0], model)
+    vit = create_model("vit_mini", 520, vision_layers=1, text_layers=1)
+    theirs = vit, server.folder, our_checkpoint(vit, home / "c.pt")
+    must_refuse("holds open_clip_config.json", miniclip.weights.save_huggingface, *theirs)

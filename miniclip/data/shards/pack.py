@@ -111,12 +111,13 @@ def sample(pairs, i):
     """The files of pair i, {suffix: bytes}: the picture ("jpg", "png" or "webp"), "txt" and "json".
     Raises BadPicture."""
     # the picture is decoded even if its file is copied, because this shows damage
-    captions, image, data = pairs.captions(i), pairs.image(i), b""
+    captions, image = pairs.captions(i), pairs.image(i)
+    data = pairs.sources[i] if isinstance(pairs, Files) else None
     if isinstance(pairs, Shards):
         data = pairs.read(i, "picture")
-    elif isinstance(pairs, Files) and isinstance(path := pairs.sources[i], str):
-        data = Path(path).read_bytes() if os.path.getsize(path) <= MOST_PICTURE_BYTES else b""
-    kind = KINDS.match(data)
+    elif isinstance(data, str) and os.path.getsize(data) <= MOST_PICTURE_BYTES:
+        data = Path(data).read_bytes()
+    kind = isinstance(data, bytes) and KINDS.match(data)
     if not kind:
         file = io.BytesIO()
         image.save(file, "PNG")
