@@ -218,6 +218,7 @@ def main(argv=None):
             optimizer, scaler = make_optimizer(model, config, device)
             if saved:
                 restore(saved, run, optimizer, scaler)
+            constant = checkpoint.describe(config, model, tokenizer, pairs, start)
         saved = start = None  # they hold a second copy of the weights
         process_group.agree(  # an error unless all ranks have the same code, options and data
             {"the digest of the code": process_group.code_version()}
@@ -227,7 +228,6 @@ def main(argv=None):
             | {"the image size": model.config["image_size"]}
         )
         towers = wrap(model, config, device)
-        constant = checkpoint.describe(config, model, tokenizer, pairs)  # is in every checkpoint
         with process_group.together():
             log = RunLog(config, run.step)
             held_out = HeldOut(config, model, tokenizer, pairs, log, constant)

@@ -25,27 +25,10 @@ from miniclip.bpe.cleaning import has_words
 from miniclip.common import checked, in_words, refuse
 from miniclip.data import transforms
 from miniclip.data.threads import in_threads, read_all
-from miniclip.model.clip import own_config
+from miniclip.model.clip import evaluating, own_config
 
 SURROGATE = re.compile("[\ud800-\udfff]")  # how Python keeps bytes that are no UTF-8
 CPU_BATCH, GPU_BATCH = 16, 64  # pictures; on a CPU every core encodes a batch of its own
-
-
-@contextlib.contextmanager
-def evaluating(model):
-    """`with evaluating(model):` evaluation mode inside the block, and the earlier mode after it.
-
-    Each module gets its own mode back, because a frozen tower may not have been in training mode.
-    When the blocks of two threads overlap, the model is in training mode again as soon as the first
-    of them ends. So call model.eval() before several threads encode with one model.
-    """
-    in_training = [m for m in getattr(model, "modules", lambda: [model])() if m.training]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module in in_training:
-            module.training = True
 
 
 @torch.no_grad()

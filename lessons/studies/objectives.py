@@ -91,7 +91,7 @@ def main(argv=None):
         log, dtype = RunLog(config, run.step), PRECISIONS[config.precision]
         print_header(config, model, tokenizer, pairs, run, device)
 
-        constant = checkpoint.describe(config, model, tokenizer, pairs)
+        constant = checkpoint.describe(config, model, tokenizer, pairs, start)
 
         def save():
             parts = dict(model=model, optimizer=optimizer, scaler=scaler)

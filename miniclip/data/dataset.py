@@ -150,6 +150,13 @@ class Pairs:
             digest.update(json.dumps([self.where(i), *self.captions(i)]).encode())
         return digest.hexdigest()
 
+    def hash_of(self, i) -> int | None:
+        """A number below 2^63 by which pair i is recognized in another source or another order: a
+        hash of its captions and of the file name of its picture, without folders. None: a pair of
+        this source cannot be recognized."""
+        name = self.where(i).replace("\\", "/").rpartition("/")[2]
+        return text_hash(json.dumps([name, *sorted(self.captions(i))])) >> 1
+
     def order(self, indices, seed, epoch) -> np.ndarray:
         """`indices` in the order of one epoch: int64, see `shuffled`."""
         return shuffled(indices, seed, epoch)
@@ -194,6 +201,7 @@ class Joined(Pairs):
     captions = functools.partialmethod(_of_source, "captions")
     stamp = functools.partialmethod(_of_source, "stamp")
     where = functools.partialmethod(_of_source, "where")
+    hash_of = functools.partialmethod(_of_source, "hash_of")
 
     @functools.cached_property
     def digest(self):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 
 from miniclip.common import UserError, refuse
-from miniclip.data import BUILT_IN, EMOJI, NONE, SOURCE_OPTIONS, Pairs, open_divided
+from miniclip.data import BUILT_IN, EMOJI, SOURCE_OPTIONS, Pairs, open_divided
 from miniclip.data.dataset import changed_packages, printable
 from miniclip.data.emoji.drawings import KINDS, other_drawings
 from miniclip.data.files import read_lines
@@ -35,7 +35,7 @@ from miniclip.evaluation.features import (
 )
 from miniclip.evaluation.report.writer import Report
 from miniclip.evaluation.retrieval import evaluate_heldout
-from miniclip.training.checkpoint import FORMAT
+from miniclip.training.checkpoint import FORMAT, learned_by
 from miniclip.zeroshot import classify, imagenet
 
 PLAIN_TEMPLATES = ["{}", GENERIC, "a picture of a {}."]
@@ -57,15 +57,16 @@ def open_data(
 
     data: the source of the pairs. None: if the weights are a checkpoint of train.py, the source
     that it was trained on; for weights from elsewhere, the embedded emoji. content: what the
-    checkpoint holds. start: what the file of the weights from before fine-tuning holds, or None. If
-    their run was trained on these pairs and this one was not, its held-out pairs are tested.
+    checkpoint holds. start: what the file of the weights from before fine-tuning holds, or None.
     options: the SOURCE_OPTIONS; an option that is None takes the value that was used in training,
     if the model was trained on this source.
 
-    If the files of the pairs were moved or copied since the training, the pairs are recognized by
-    their digest. But if --keep or --val-data of the run was given a file that is gone now, moved or
-    copied pairs cannot be recognized. A printed sentence says so if pairs are tested that the
-    model, or the model from before fine-tuning, may have been trained on.
+    If the files of the pairs were moved or copied since the training, they are recognized by their
+    digest, unless a file of --keep or --val-data is gone. Of pairs that are not those of the run, or
+    no longer, the ones that the model was trained on are recognized by their hashes
+    (Pairs.hash_of), and the others are tested. A printed sentence says so, or that pairs
+    cannot be recognized: those of shards, of a very large run or of a run of an older version. Raises UserError if no pair is
+    left to test.
     """
     run = content.get("options", {}) if content.get("format") == FORMAT else {}
     refuse(
@@ -88,10 +89,7 @@ def open_data(
         kept = recorded.get("keep") or recorded.get("pairs")
         return open_divided(source, kept, recorded.get("val_data"), **how)
 
-    def here(place):
-        return os.path.exists(place) or is_pattern(place) or "://" in place
-
-    found = data or not files or here(source)
+    found = data or not files or os.path.exists(source) or is_pattern(source) or "://" in source
     refuse({f"the model was trained on {source}, which is not here; add --data": not found})
     pairs = None
     if run and files and not same:
@@ -112,29 +110,29 @@ def open_data(
     if files and trained_on and content.get("pairs_digest", pairs.digest) != pairs.digest:
         print(
             f"the pictures, names or captions of {printable(source)} have changed since the model was "
-            "trained; it is not known which pairs were held out, so all pairs are evaluated"
+            "trained"
         )
         trained_on = False
-    # none of these pairs is known to be a training pair, so all of them are the test; icons keep
-    # their own test splits
+    # all of these pairs that were not trained on are the test; icons keep their own test splits
     if source and not trained_on and not pairs.homes:
-        if start:
-            return open_data(start, source, **options)
-        pairs.splits = {"train": [], "all": list(range(len(pairs)))}
-        doubts = {
-            f"{run.get('init')}, from which the run started, may have learned from some of them; if so, "
-            "give it as a second --checkpoint to test only what it held out": (
-                run.get("init") and not same
-            )
-        } | {
-            f"they may be the run's own pairs, moved; to recognize these, bring back {place}": (
-                files and not same and not here(place)
-            )
-            for place in (run.get("keep"), run.get("val_data"))
-            if place not in (None, NONE)
+        learned = [learned_by(file) for file in (content, start or {})]
+        known = {h for hashes in learned if hashes is not None for h in hashes.tolist()}
+        is_known = [bool(known) and pairs.hash_of(i) in known for i in range(len(pairs))]
+        splits = {"train": True, "others" if any(is_known) else "all": False}
+        pairs.splits = {
+            k: [i for i, x in enumerate(is_known) if x == of] for k, of in splits.items()
         }
-        for doubt in (doubt for doubt, so in doubts.items() if so):
-            print(f"all pairs of {printable(source)} are tested: {doubt}")
+        refuse({f"the model was trained on all pairs of {source}; give others": all(is_known)})
+        if any(is_known):
+            print(
+                f"the model was trained on {sum(is_known):,} of the {len(pairs):,} pairs of "
+                f"{printable(source)}; the others are tested"
+            )
+        elif None in learned or known and pairs.hash_of(0) is None:
+            print(
+                f"all pairs of {printable(source)} are tested. If the model was trained on some of them, "
+                "they cannot be recognized"
+            )
     return pairs, trained_on
 
 

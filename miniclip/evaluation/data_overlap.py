@@ -81,16 +81,14 @@ def write(context) -> dict:
     pairs, report = context.pairs, context.report
     report.section("Data overlap", "section 5, figure 17")
     known = pairs.splits["train"]
-    refuse(
-        {"the pictures that this model was trained on are not known or not here": not len(known)}
-    )
+    refuse({"none of these pairs is known as one that the model was trained on": not len(known)})
     if len(known) > MOST:
         known = np.random.default_rng(0).choice(known, MOST, replace=False).tolist()
         report.say(
             f"Compared with {MOST:,} training pictures drawn at random, so the overlap is a lower "
             "bound."
         )
-    if not context.trained_on_pairs:
+    if not context.trained_on_pairs and "others" not in pairs.splits:  # of emoji or icons
         report.say(
             f"This model's training data is not recorded, so the training split of {pairs.name} "
             "takes its place. This shows the method and says nothing about the model."

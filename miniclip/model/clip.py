@@ -5,6 +5,7 @@ pair point in the same direction, and the vectors of different pairs in differen
 Left out: the loss (miniclip/loss.py), and the ResNets and ViTs that the paper does not train.
 """
 
+import contextlib
 import math
 from numbers import Integral
 
@@ -278,6 +279,23 @@ def own_config(model) -> dict:
     config, name = getattr(model, "config", None), type(model).__name__
     refuse({f"the model must be miniclip's, and not a {name}": not isinstance(config, dict)})
     return config
+
+
+@contextlib.contextmanager
+def evaluating(model):
+    """`with evaluating(model):` evaluation mode inside the block, and the earlier mode after it.
+
+    Each module gets its own mode back, because a frozen tower may not have been in training mode.
+    When the blocks of two threads overlap, the model is in training mode again as soon as the first
+    of them ends. So call model.eval() before several threads encode with one model.
+    """
+    in_training = [m for m in getattr(model, "modules", lambda: [model])() if m.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in in_training:
+            module.training = True
 
 
 def named(name: str) -> str:

@@ -6,9 +6,8 @@ import torch
 from torch import nn
 
 from miniclip.common import UserError
-from miniclip.model.clip import CLIP
+from miniclip.model.clip import CLIP, evaluating
 from miniclip.model.text import is_word
-from miniclip.zeroshot import evaluating
 
 ROWS = 512  # pairs of a picture and a name that are scored at a time
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from miniclip.common import UserError, check_output, holds, odd_file, refuse, refusing, replacing
+from miniclip.data import BUILT_IN
 from miniclip.distributed import process_group
 from miniclip.distributed.collectives import dist_info
 from miniclip.plots import MARKS
@@ -30,6 +31,7 @@ BEST = "best.pt"  # what evaluation/held_out.py writes
 WRITTEN = "checkpoint.pt log.jsonl results.json curves.png retrieval.png".split()  # by a run
 # {suffix: bytes that are in a run's files, and in hardly any other files}
 OURS = {".jsonl": b'"pairs_per_s": ', ".json": b'\n  "machine": {', ".png": MARKS[0]}
+MOST_LEARNED = 1 << 20  # pairs whose hashes are in a checkpoint: 8 MB
 SHORTEST_S = 20  # the shortest time between two saves, if the clock decides
 SHARE = 0.02  # training waits for saves at most 2 % of the time
 # The types of a checkpoint's parts. A resumed run needs all of them except the packages and what
@@ -69,8 +71,32 @@ def _strange(x):
     return "" if is_plain else f"a {type(x).__name__}"
 
 
-def describe(config, model, tokenizer, pairs):
-    """The parts of a checkpoint that stay the same during a run."""
+def learned_by(content):
+    """The hashes (Pairs.hash_of) of the pairs that a model was trained on, an int64 tensor. None if
+    its run does not say. content: what the file of the weights holds. For weights that no run of
+    train.py made, there are none."""
+    found, options = content.get("learned"), content.get("options", {})
+    if torch.is_tensor(found) and found.dtype == torch.long and found.ndim == 1:
+        return found
+    is_known = content.get("format") != FORMAT or (
+        options.get("data") in (None, *BUILT_IN) and not options.get("init")
+    )
+    return torch.empty(0, dtype=torch.long) if is_known else None
+
+
+def describe(config, model, tokenizer, pairs, start):
+    """The parts of a checkpoint that stay the same during a run. start: the checkpoint that the run
+    goes on from, or what initial_state returned, or None.
+
+    "learned" are the sorted hashes of the pairs that this run and the runs before it train on, or
+    None if they are not known. Emoji and icons have no part in it.
+    """
+    train, learned = pairs.splits["train"], [] if start is None else start.get("learned")
+    own = [] if pairs.packages else map(pairs.hash_of, train[:MOST_LEARNED])
+    if learned is not None:
+        learned = {*own, *map(int, learned)}
+        is_known = len(train) <= MOST_LEARNED and None not in learned
+        learned = torch.tensor(sorted(learned), dtype=torch.long) if is_known else None
     return dict(
         config=model.config,
         tokenizer=tokenizer.state(),
@@ -78,6 +104,7 @@ def describe(config, model, tokenizer, pairs):
         pairs=len(pairs),
         packages=pairs.packages,
         pairs_digest=pairs.digest,
+        learned=learned,
     )
 
 

@@ -58,14 +58,13 @@ def save_average(path, alpha, names, state, model, tokenizer, run, overwrite=Fal
     - state: what interpolate returned.
     - model, tokenizer: the fine-tuned ones, for the config and the vocabulary.
     - run: the fine-tuned checkpoint, or {} if no run of miniclip made the weights. The run's
-      options and the digest of its pairs are kept, so that eval.py finds the pairs, and notices
-      if they were moved or have changed.
+      options, the digest of its pairs and their hashes are kept, so that eval.py finds the pairs,
+      and recognizes them if they were moved or have changed.
     - overwrite: replace a file that miniclip did not write.
     """
     check_output(path, reading.by_miniclip, overwrite)
-    kept = {
-        name: run[name] for name in ("options", "pairs", "packages", "pairs_digest") if name in run
-    }
+    kept = "options pairs packages pairs_digest learned".split()
+    kept = {name: run[name] for name in kept if name in run}
     whole = dict(
         config=model.config,
         tokenizer=tokenizer.state(),

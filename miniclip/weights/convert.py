@@ -199,15 +199,16 @@ def save_openclip(
 
 
 def initial_state(name: str, model: str | None = None, activation: str | None = None) -> dict:
-    """The weights that fine-tuning starts from (train.py --init): {"model", "config", "tokenizer"}.
+    """The weights that fine-tuning starts from (train.py --init): {"model", "config", "tokenizer",
+    "learned"}.
 
     - name, activation: as `path` and `activation` of `load`.
     - model: a name of MODELS with the same towers. Its picture size is then used, and position
       embeddings are interpolated, as for the paper's ViT-L/14@336px (section 2.5). None keeps the
       picture size of the weights.
 
-    The three values are a state dict, `model.config` and `Tokenizer.state()`, as in the checkpoint
-    of a run. Raises UserError
+    The values are a state dict, `model.config`, `Tokenizer.state()`, and the pairs that the weights
+    have learned from (checkpoint.learned_by), as in the checkpoint of a run. Raises UserError
 
     - for weights that `load` refuses;
     - if `model` has other towers, because these would start from random weights;
@@ -217,7 +218,9 @@ def initial_state(name: str, model: str | None = None, activation: str | None = 
     Lesson: lessons/19_finetuning.md.
     """
     towers = MODELS[named(model)] if model else {}
-    loaded, tokenizer, _ = load(name, activation=activation, image_size=towers.get("image_size"))
+    _, content, loaded, tokenizer, _ = load_with_file(
+        name, activation=activation, image_size=towers.get("image_size")
+    )
     config = loaded.config | ({"name": model} if model else {})
     refuse(
         {
@@ -227,7 +230,12 @@ def initial_state(name: str, model: str | None = None, activation: str | None = 
             if key not in RESIZED
         }
     )
-    return dict(model=loaded.state_dict(), config=config, tokenizer=tokenizer.state())
+    return dict(
+        model=loaded.state_dict(),
+        config=config,
+        tokenizer=tokenizer.state(),
+        learned=checkpoint.learned_by(content),
+    )
 
 
 def from_checkpoint(path: Path, content: dict) -> tuple[dict, dict, Tokenizer]:

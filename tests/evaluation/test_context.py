@@ -1,6 +1,9 @@
 """What the sections of the report share: the data that options mean, the classes of the probes."""
 
+import os
+
 import pytest
+import torch
 from PIL import Image
 
 from miniclip.common import UserError
@@ -55,28 +58,36 @@ def test_the_pairs_of_a_run_are_recognized_after_they_were_moved(run, tmp_path):
     assert not trained_on and pairs.splits == {"train": [], "all": [*range(30)]}
 
 
-def test_pairs_that_the_start_of_a_run_held_out_are_tested_and_else_a_sentence_says_so(
+def test_pairs_that_were_learned_are_recognized_anywhere_and_the_others_are_tested(
     run, tmp_path, capsys
 ):
-    later = {"format": FORMAT, "options": {"data": f"{tmp_path}/b.csv", "init": "a/checkpoint.pt"}}
-    pairs, trained_on = open_data(later, f"{tmp_path}/a.csv", run)
-    assert trained_on and len(pairs.splits["train"]) == 2 and "heldout" in pairs.splits
-    assert "all pairs" not in capsys.readouterr().out
-    run["options"] |= {"val_data": f"{tmp_path}/gone.csv", "data": "elsewhere/a.csv"}
-    for content, said in (
-        (later, "a/checkpoint.pt, from which the run started"),
-        (run, "gone.csv"),
-    ):
-        pairs, trained_on = open_data(content, f"{tmp_path}/a.csv", caption_column="title")
-        printed = capsys.readouterr().out
-        assert not trained_on and "all pairs of" in printed and said in printed
+    first = open_data(run)[0]
+    hashes = [[first.hash_of(i) for i in part] for part in (first.splits["train"], range(7, 9))]
+    run["learned"], before = map(torch.tensor, hashes)
+    head, *rows = (tmp_path / "a.csv").read_text().splitlines()
+    (tmp_path / "x").mkdir()
+    table = [head, *(f"{tmp_path}/{row}" for row in reversed(rows))]
+    (tmp_path / "x/sorted.csv").write_text("\n".join(table))
+    learned = {first.where(i) for i in first.splits["train"]} | {"7.png", "8.png"}
+    for data in ("a.csv", "x/sorted.csv"):
+        run["pairs_digest"] = "of other pairs"
+        how = dict(start={"learned": before}, caption_column="title")
+        pairs, trained_on = open_data(run, f"{tmp_path}/{data}", **how)
+        found = {
+            split: {os.path.basename(pairs.where(i)) for i in own}
+            for split, own in pairs.splits.items()
+        }
+        assert not trained_on and found["train"] == learned and len(found["others"]) == 30 - 4
+        assert "trained on 4 of the 30 pairs" in capsys.readouterr().out
+    run["learned"] = torch.tensor([pairs.hash_of(i) for i in range(30)])
+    must_refuse("trained on all pairs of", open_data, run, f"{tmp_path}/x/sorted.csv", **how)
 
 
 def test_all_of_other_pairs_are_asked_for_without_the_options_of_the_run(run, tmp_path, capsys):
     for content in (run, {}, run | {"format": "other"}):
         pairs, trained_on = open_data(content, f"{tmp_path}/b.csv")
         assert not trained_on and pairs.splits == {"train": [], "all": [*range(30)]}
-        assert capsys.readouterr().out == ""
+        assert ("cannot be recognized" in capsys.readouterr().out) == (content is run)
 
 
 def test_weights_of_elsewhere_are_tested_on_the_embedded_pairs(run):

@@ -106,7 +106,7 @@ def test_what_is_compared_with_is_said(report, overlapping, monkeypatch, most):
     assert ("drawn at random" in report.said()) == (most == 2)  # there are 3
     assert "training split of plane takes its place" in report.said()
     overlapping.pairs.splits["train"] = []
-    must_refuse("not known", data_overlap.write, overlapping)
+    must_refuse("none of these pairs is known", data_overlap.write, overlapping)
 
 
 def test_tests_without_overlap_have_no_figure(report, overlapping):
