@@ -8,9 +8,11 @@ each step.
 Lesson: lessons/06_loss.md.
 """
 
+import contextlib
 import functools
 import importlib.util
 import itertools
+import math
 import warnings
 
 import torch
@@ -93,7 +95,7 @@ def contrastive_loss(
     else:
         ops, dtype, collectives = _plan_together(arguments, group)
     if not torch.is_tensor(logit_scale):
-        logit_scale = double(image.new_zeros(())) + float(logit_scale)
+        logit_scale = double(image.new_zeros(())) + _value(logit_scale)
     elif _value(logit_scale) is None:
         logit_scale = logit_scale.where(logit_scale <= LARGEST_LOG, torch.nan)
     return Contrastive.apply(image, text, logit_scale, ops, collectives, dtype, chunk)
@@ -190,7 +192,9 @@ def _first_kernel(device):
 def _value(x):
     """x as a float, if it is a number or a tensor that the host can read at once; else None."""
     if not torch.is_tensor(x):
-        return float(x)
+        with contextlib.suppress(OverflowError):
+            return float(x)
+        return math.copysign(math.inf, x > 0 or -1)  # a whole number beyond float64
     plain = type(x) in (torch.Tensor, torch.nn.Parameter) and x.device.type == "cpu"
     return x.detach().item() if plain else None
 

@@ -35,6 +35,7 @@ from torch.profiler import ProfilerActivity, profile
 from kernels.table import table
 from miniclip.benchmarks.timer import compare, take_turns
 from miniclip.common import UserError, command, in_words, machine, number, refuse
+from miniclip.distributed import process_group
 from miniclip.loss import clip_loss, contrastive_loss
 
 COUNT = number(int, low=1, high=10**7)
@@ -84,7 +85,8 @@ def step_of(loss: Callable, n: int, d: int, device: str, gradient: bool = True) 
 def fresh(function: Callable, *arguments):
     """function(*arguments), computed in a process of its own."""
     try:
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        spawn = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(1, spawn, process_group.end_with_parent) as pool:
             # the new process leaves Ctrl-C to this one, also while it imports torch
             before = signal.signal(signal.SIGINT, signal.SIG_IGN)
             try:

@@ -16,7 +16,6 @@ import mmap
 import os
 import signal
 import sys
-import threading
 import weakref
 from collections.abc import Callable, Iterable
 
@@ -179,11 +178,7 @@ def _end_with_parent(_):
     for number in process_group.STOPPING:  # ignored once, so that a second signal ends a worker
         signal.signal(number, lambda number, _: signal.signal(number, signal.SIG_DFL))
 
-    def watch():
-        torch.multiprocessing.parent_process().join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    process_group.end_with_parent()
 
 
 def _end_workers(loaded):

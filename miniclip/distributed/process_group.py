@@ -15,6 +15,7 @@ attempt made two in five restarts hang (torch 2.13, ranks killed at random times
 
 import contextlib
 import hashlib
+import multiprocessing
 import os
 import re
 import signal
@@ -139,6 +140,16 @@ def told_by_torchrun(name: str, otherwise: int) -> int:
         }
     )
     return int(text)
+
+
+def end_with_parent() -> None:
+    """Let a process that Python has started end when the process that started it is killed."""
+
+    def watch():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def gather(x) -> list:

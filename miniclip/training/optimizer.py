@@ -15,10 +15,11 @@ Lesson: lessons/11_recipe.md.
 """
 
 import math
+import operator
 
 import torch
 
-from miniclip.common import refuse
+from miniclip.common import refuse, refusing
 
 
 def stochastic_round(x, generator=None):
@@ -39,6 +40,14 @@ def stochastic_round(x, generator=None):
     return rounded.bfloat16()
 
 
+def check_state(state):
+    """Raise UserError unless a dict has the form of the state of an AdamW or of a HalfAdamW."""
+    with refusing("this is not the state of an AdamW"):
+        own, needs = state["state"].values(), {"step", "exp_avg", "exp_avg_sq"}
+        refuse({"its moments have other names": not all(needs <= {*x} for x in own)})
+        refuse({"it has no betas": not all("betas" in group for group in state["param_groups"])})
+
+
 def load_optimizer(optimizer, state, steps):
     """Call optimizer.load_state_dict(state). Raises UserError if `state` has other settings than
     the optimizer, or moments that the optimizer's parameters cannot have after `steps` steps.
@@ -53,6 +62,7 @@ def load_optimizer(optimizer, state, steps):
             for group in optimizer.param_groups
         ]
 
+    check_state(state)
     before = settings()
     optimizer.load_state_dict(state)
     trained = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
@@ -84,24 +94,36 @@ class HalfAdamW(torch.optim.Optimizer):
     """
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, seed=0):
-        positive = all(x >= 0 for x in (lr, eps, weight_decay))  # False for NaN
-        fit = positive and all(0 <= beta < 1 for beta in betas)
-        mistake = "lr, eps and weight_decay must be at least 0, and betas from 0 to below 1, not"
-        refuse({f"{mistake} {lr}, {eps}, {weight_decay} and {betas}": not fit})
         super().__init__(
             params,
             dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, seed=seed, calls=0),
         )
+
+    def add_param_group(self, param_group):
+        """Add parameters with options of their own, a dict. Raises UserError for wrong options."""
+        wanted = ("lr", "eps", "weight_decay", "betas", "seed")
+        options = {name: (self.defaults | param_group)[name] for name in wanted}
+        *sizes, betas, seed = options.values()
+        with refusing(f"these options of HalfAdamW are no numbers: {options}"):
+            fit = all(0 <= x < math.inf for x in sizes) and 0 <= operator.index(seed) < 2**62
+            fit = fit and len(betas) == 2 and all(0 <= beta < 1 for beta in betas)
+        super().add_param_group(param_group)
         refuse(
             {
+                "lr, eps and weight_decay must be finite and at least 0, betas must be two numbers "
+                f"from 0 to below 1, and the seed must be from 0 to below 2**62, not {options}": not (
+                    fit
+                ),
                 "HalfAdamW needs float32 parameters; call .float() on the model first": any(
-                    p.dtype != torch.float32 for own in self.param_groups for p in own["params"]
-                )
+                    p.dtype != torch.float32 for p in self.param_groups[-1]["params"]
+                ),
             }
         )
 
     def load_state_dict(self, state_dict):
-        """Load the state of a HalfAdamW, or of torch's AdamW, and keep the moments in bfloat16."""
+        """Load the state of a HalfAdamW, or of torch's AdamW, and keep the moments in bfloat16.
+        Raises UserError, and keeps the old state, if it is the state of another optimizer."""
+        check_state(state_dict)
         super().load_state_dict(state_dict)
         for group in self.param_groups:  # AdamW's groups have no seed and no calls
             group |= {"seed": group.get("seed", 0), "calls": group.get("calls", 0)}

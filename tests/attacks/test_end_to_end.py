@@ -126,6 +126,21 @@ def test_a_killed_rank_ends_the_others_with_a_sentence(folder):
     assert "train.py: error:" in output() or "Traceback" not in ours, output()
 
 
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
+def test_the_processes_of_a_benchmark_end_with_it(folder, name):
+    process = start("-m kernels.bench --device cpu --sizes 2048 --rounds 99999")
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while len(children.read_text().split()) < 2:  # the one that measures, and Python's own
+        time.sleep(0.05)
+    process.send_signal(getattr(signal, name))
+    assert process.wait(PATIENCE_S) == -getattr(signal, name)
+    until = time.monotonic() + 10
+    with pytest.raises(ProcessLookupError):
+        while time.monotonic() < until:
+            os.killpg(process.pid, 0)
+            time.sleep(0.05)
+
+
 def test_find_into_pipes_and_full_disks(folder):
     assert shell(INDEX)[0] == 0
     find = f"python {SEARCH} find 'left red' pictures -k 24"

@@ -1,5 +1,6 @@
 """Moments of 16 bits: the rounding is right on average, and training ends where AdamW's does."""
 
+import copy
 import math
 
 import pytest
@@ -8,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from miniclip.common import UserError
-from miniclip.training.optimizer import HalfAdamW, stochastic_round
+from miniclip.training.optimizer import HalfAdamW, load_optimizer, stochastic_round
+from tests.shared import must_refuse
 
 pytestmark = pytest.mark.numerics
 
@@ -154,12 +156,32 @@ def test_it_goes_on_from_the_moments_of_adamw():
         {"eps": -1},
         {"betas": (0.9, 1.0)},
         {"weight_decay": -1},
+        {"lr": "1e-3"},
+        {"lr": math.inf},
+        {"betas": (0.9,)},
+        {"seed": 1.5},
+        {"seed": 2**64},
     ],
 )
-def test_what_adamw_refuses_is_refused(odd):
-    for kind, error in ((torch.optim.AdamW, ValueError), (HalfAdamW, UserError)):
-        with pytest.raises(error):
-            kind(fresh().parameters(), **odd)
+def test_odd_options_are_refused_also_in_a_group(odd):
+    """torch's AdamW also takes some of them."""
+    with pytest.raises(UserError, match="HalfAdamW|finite"):
+        HalfAdamW(fresh().parameters(), **odd)
+    with pytest.raises(UserError, match="HalfAdamW|finite"):
+        HalfAdamW([dict(params=fresh().parameters(), **odd)])
+
+
+@pytest.mark.parametrize("other", [torch.optim.RMSprop, torch.optim.SGD, torch.optim.Adagrad])
+def test_the_state_of_another_optimizer_is_refused_and_the_old_state_stays(other):
+    model = fresh()
+    ours, theirs = HalfAdamW(model.parameters()), other(model.parameters())
+    for optimizer in (ours, theirs):
+        trained(model, optimizer, range(2))
+    before = copy.deepcopy(ours.state_dict())
+    for state in (theirs.state_dict(), {}):
+        for load in (ours.load_state_dict, lambda state: load_optimizer(ours, state, 2)):
+            must_refuse("not the state of an AdamW", load, state)
+    torch.testing.assert_close(ours.state_dict(), before)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
