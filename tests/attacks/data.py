@@ -105,7 +105,7 @@ FOLDERS = {
 table(FOLDERS, in_home, "a_folder_at_home_for_{}_that_is_a_file", says="error: /.*pairs.csv.* {}")
 
 
-@attack(code=130, seconds=6)
+@attack(code=130, seconds=6, slow=True)
 def ctrl_c_while_tars_of_zeros_are_indexed(folder):
     for k in range(9):
         os.truncate(write(f"{k}.tar", ""), 1 << 28)

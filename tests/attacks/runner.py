@@ -5,6 +5,7 @@ exit code, "traceback" for another exception, "killed by signal N"), "text" (all
 "seconds", of a core to itself, "mb" (the most memory, beyond what the parent holds).
 """
 
+import gc
 import json
 import os
 import resource
@@ -15,6 +16,8 @@ import time
 import traceback
 from pathlib import Path
 
+import einops  # noqa: F401
+import tiktoken  # noqa: F401
 import torch
 import torch._dynamo  # which the first step of an optimizer would import in each child
 
@@ -79,5 +82,6 @@ def run(row):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     table = rows()
+    gc.freeze()  # or a child's collector would write to, and so copy, the pages of all objects
     for line in sys.stdin:
         print(json.dumps(run(table[json.loads(line)])), flush=True)

@@ -76,7 +76,7 @@ def at_loss(number, *what):
 # --- stopping
 
 
-@attack(code=130, says="again to quit")
+@attack(code=130, says="again to quit", slow=True)
 def a_second_ctrl_c_quits_at_once_and_the_checkpoint_is_whole(folder):
     def whole():
         assert checkpoint.load(CHECKPOINT)["step"] == 2
@@ -92,7 +92,7 @@ def a_hang_up_under_nohup_is_ignored(folder):
     return run()
 
 
-@attack(says="was moved, deleted or replaced")
+@attack(says="was moved, deleted or replaced", slow=True)
 def a_folder_that_is_moved_while_a_run_writes_into_it(folder):
     at_loss(3, lambda: time.sleep(0.5), lambda: os.rename("run", "moved"))
     try:
@@ -101,7 +101,7 @@ def a_folder_that_is_moved_while_a_run_writes_into_it(folder):
         assert checkpoint.load("moved/checkpoint.pt")["step"] == 2 and not os.path.exists("run")
 
 
-@attack(says="was moved, deleted or replaced")
+@attack(says="was moved, deleted or replaced", slow=True)
 def a_run_that_takes_the_place_of_a_folder_that_is_moved(folder):
     def another():
         os.rename("run", "moved")
@@ -349,7 +349,7 @@ def a_log_that_is_lost_while_best_is_kept(folder):
     return run("--resume", "--eval-every", 1)
 
 
-@attack(code=0, says="(?s)stopped by SIGTERM.*the best so far, in best.pt")
+@attack(code=0, says="(?s)stopped by SIGTERM.*the best so far, in best.pt", slow=True)
 def best_of_an_earlier_run_whose_checkpoint_is_gone(folder):
     run("--lr", 1e-6, "--eval-every", 1)
     os.remove(CHECKPOINT)
@@ -358,7 +358,7 @@ def best_of_an_earlier_run_whose_checkpoint_is_gone(folder):
     return resume("--eval-every", "1")
 
 
-@attack(code=0)
+@attack(code=0, slow=True)
 def best_of_three_runs_in_one_folder(folder):
     kept = []
     for rate in (1e-6, 1e-5, 1e-4):
@@ -435,7 +435,7 @@ def judged(*more):
     return {p: {k: v for k, v in r.items() if k[:3] in ("all", "hel")} for p, r in results.items()}
 
 
-@attack(code=0)
+@attack(code=0, slow=True)
 def the_pairs_of_the_run_under_another_spelling(folder):
     first, again = judged(), judged("--data", "./pairs.csv")
     assert first == again and "heldout" in first[Path("run/results.json")], (first, again)
@@ -463,7 +463,7 @@ def a_frozen_tower_beside_a_fixed_temperature(folder):
     assert not model.logit_scale.requires_grad
 
 
-@attack(code=0)
+@attack(code=0, slow=True)
 def a_section_of_eval_py_in_the_results_of_a_run_that_is_given_again(folder):
     run(report=REPORT)
     results = Path("run/results.json")
