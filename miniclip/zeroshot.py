@@ -43,7 +43,8 @@ def _encode(model, encode, batches):
     device = weights.device
     autocast = torch.autocast(device.type, torch.float16, enabled=device.type == "cuda")
     # pictures are converted to the type of the weights, and token ids stay whole numbers
-    batches = (b.to(device, weights.dtype if b.is_floating_point() else b.dtype) for b in batches)
+    batches = (torch.as_tensor(b, device=device) for b in batches)
+    batches = (b.to(weights.dtype) if b.is_floating_point() else b for b in batches)
     with evaluating(model), autocast:
         features = [encode(batch, normalize=True).float().cpu() for batch in batches]
     features = torch.cat(features) if features else torch.zeros(0, width)

@@ -15,6 +15,7 @@ from miniclip.zeroshot import (
     classifier_weights,
     classify,
     encode_images,
+    encode_tensors,
     encode_texts,
     imagenet,
 )
@@ -47,6 +48,8 @@ class Words:
         features = torch.stack(rows)
         return torch.nn.functional.normalize(features, dim=1) if normalize else features
 
+    encode_image = encode_text
+
 
 def tokenizer(texts, trim=False, truncate=True):
     return torch.tensor([[sum(ord(c) * 31**k for k, c in enumerate(t)) % 2**31] for t in texts])
@@ -67,6 +70,12 @@ def test_the_size_of_a_batch_changes_nothing_and_the_model_goes_on_as_before(tra
     with pytest.raises(TypeError):
         encode_texts(model, tokenizer, [*texts, None])
     assert model.training == training
+
+
+def test_batches_of_pictures_may_be_numpys():
+    batch = torch.arange(6).reshape(3, 2)
+    found = encode_tensors(Words(), [batch.numpy()])
+    assert torch.equal(found, encode_tensors(Words(), [batch]))
 
 
 def test_a_model_in_training_goes_on_with_it_after_blocks_that_overlap():

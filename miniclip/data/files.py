@@ -35,6 +35,10 @@ from miniclip.data.dataset import (
 )
 
 UTF_16 = codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE  # how a text in UTF-16 or UTF-32 begins
+SYSTEM_FOLDERS = {  # of unpacked archives, of network disks (thumbnails, bins), of disks
+    *("__MACOSX", "@eaDir", "#recycle", "@Recycle", "$RECYCLE.BIN", "lost+found"),
+    "System Volume Information",
+}
 WORKBOOK = b"\xd0\xcf\x11\xe0"  # how an .xls begins
 MOST_LIST_BYTES = 1 << 26  # in a file of class names, templates or queries
 csv.field_size_limit(max(MOST_TEXT_BYTES, csv.field_size_limit()))  # of the whole process
@@ -184,7 +188,7 @@ def open_csv(path, image_column=None, caption_column=None, columns=None) -> File
 
 def is_hidden(name: str) -> bool:
     """Whether a file or folder was put there by a system or a program, not by the user."""
-    return name.startswith(".") or name == "__MACOSX"
+    return name.startswith(".") or name in SYSTEM_FOLDERS
 
 
 def walk(root, skipped):

@@ -314,6 +314,8 @@ def _read_npz(path):
         size = sum(entry.file_size for entry in zipfile.ZipFile(path).infolist())
         refuse({"it claims to hold more bytes than it has": size > os.path.getsize(path)})
         with np.load(path, allow_pickle=False) as file:
+            tables = {"about", "paths", "features", "sizes", "mtimes"}
+            refuse({"version 0.1 of miniclip did not write it": not tables <= {*file.files}})
             about, names = (file[name].tobytes() for name in ("about", "paths"))
             features, sizes, mtimes = (file[name] for name in ("features", "sizes", "mtimes"))
         count, width = features.shape

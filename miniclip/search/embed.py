@@ -238,7 +238,8 @@ def main(data, out, checkpoint, activation, overwrite, device, threads, **option
     """The command: write the features, and say what is in the file. options: SOURCE_FLAGS."""
     refuse(
         {
-            f"{printable(out)} must be a name that ends in .npz": out.suffix != ".npz",
+            f"{printable(out)} must be a name with .npz at its end, such as features.npz": out.suffix
+            != ".npz",
             f"{printable(data)} is a picture; give the folder that it is in": (
                 image_io.is_picture(data) and os.path.isfile(data)
             ),

@@ -223,7 +223,7 @@ def main(text, folder, index, checkpoint, device, threads, image, k, grid, overw
             f"--grid {grid} is the picture of --image; choose another name": (
                 grid and image and os.path.realpath(grid) == os.path.realpath(image)
             ),
-            f"--grid {grid} must be a name that ends in .png, .pdf or .svg": (
+            f"--grid {grid} must be a name with .png, .pdf or .svg at its end, such as grid.png": (
                 grid and grid.suffix not in (".png", ".pdf", ".svg")
             ),
         }

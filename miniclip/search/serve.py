@@ -42,7 +42,8 @@ from miniclip.search.find import (
 from miniclip.zeroshot import classifier_weights
 
 MAX_UPLOAD = 32 << 20  # bytes
-THREADS = 8  # requests answered at once
+MOST_WAITING = 8  # sent files that are decoded or wait for it
+THREADS = 4 * MOST_WAITING  # requests answered at once, those that wait included
 IDLE_SECONDS = 20  # a connection that sends nothing for so long is closed
 MAX_CLASSES, MAX_ANSWERS = 1000, 240
 # characters of the classes and the template: each takes up to 12 bytes of a request's 256 KiB head
@@ -84,6 +85,7 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
     page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     g = flask.g
     decoding = threading.Lock()  # one at a time: a picture may take 1 GB until it is small
+    sent_files = threading.Semaphore(MOST_WAITING)  # so that they never take all threads
     classifying = threading.Lock()  # one at a time: a thousand sentences may take as much
     reading = threading.Lock()  # held by the request that reads a new index
     # The index, and the number of its first picture. When the index is read again, or the command
@@ -137,22 +139,28 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         number: the picture's number in the index. Without a number, the picture is the file in the
         body of the request, and it has no row. Without a file there is no picture.
         """
-        upload = flask.request.get_data(cache=False)  # a form would be kept in a file
+        is_sent = flask.request.content_length  # waitress sets it for a body in chunks, too
         refuse(
             {
                 "a form was sent; send the file itself as the body (curl --data-binary @FILE)": (
                     flask.request.mimetype == "multipart/form-data"
                 ),
-                "give the number of a picture or a file, not both": number and upload,
+                "give the number of a picture or a file, not both": number and is_sent,
             }
         )
         if number:
             row = row_of(number)
             return row, torch.from_numpy(g.index.features[row]).float()
-        if not upload:
+        if not is_sent:
             return None, None
-        with decoding:
-            return None, picture_features(encoder, io.BytesIO(upload), "this file")
+        if not sent_files.acquire(blocking=False):
+            flask.abort(503, "other files are waiting to be decoded; send yours again later")
+        try:
+            with decoding:  # a form would be kept in a file
+                upload = io.BytesIO(flask.request.get_data(cache=False))
+                return None, picture_features(encoder, upload, "this file")
+        finally:
+            sent_files.release()
 
     @app.before_request
     def check_origin():

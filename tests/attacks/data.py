@@ -337,7 +337,10 @@ REFUSED = {
     ),
     "a_tar_without_labels": (r"1: 0.png \(no label", "tar cf 0.tar 0.png", "classes 0.tar"),
     "a_csv_that_is_not_there": ("none.csv not found", "pack none.csv out"),
-    "shards_that_are_not_there": (r"3: 0.tar \(No such file", "open no/{0..2}.tar"),
+    "shards_that_are_not_there": (
+        r"in /.*/no gives .* 3: 0.tar \(No such file",
+        "open no/{0..2}.tar",
+    ),
     "a_brace_that_is_not_closed": ("a brace that is not closed", "open {0..2.tar"),
     "a_pattern_that_matches_nothing": (r"no\*.tar matches no file", "open no*.tar"),
     "json_that_is_cut": (
@@ -719,7 +722,7 @@ READ |= {
         "mkdir -p p/.thumbnails; cp 0.png p/.thumbnails",
         *folders(*parts.split()),
     )
-    for parts in ("train valid", "Train Test", "train test __MACOSX .old", ".")
+    for parts in ("train valid", "Train Test", "train test __MACOSX @eaDir .old", ".")
 }
 READ |= {
     f"labels_{says}": (

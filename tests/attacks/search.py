@@ -236,6 +236,8 @@ def crafted_fields_of_an_index_of_version_0_1(folder):
     ):
         write(**changed)
         refused(Index.open, PLACE)
+    np.savez(PLACE / "index.npz", names=np.array(["a"]), features=np.eye(1))  # as embed writes it
+    assert "version 0.1 of miniclip did not write it" in refused(Index.open, PLACE)
     np.savez_compressed(PLACE / "index.npz", **good | {"features": np.zeros((10**8, 1), "f2")})
     refused(Index.open, PLACE)
     shape = b"'shape': (1, 8), }" + b" " * 20

@@ -92,7 +92,7 @@ def test_what_is_wrong_is_one_sentence_and_writes_nothing(checkpoint, tmp_path, 
         ("empty", "o.npz", [], "no picture that can be read"),
         ("empty.txt", "o.npz", [], "is empty; write sentences"),
         ("in", "o.npz", ["--caption-column", "x"], "--caption-column is for csv"),
-        ("in", "o.npy", [], "must be a name that ends in .npz"),
+        ("in", "o.npy", [], "must be a name with .npz at its end, such as"),
         ("in", "a folder.npz", [], "cannot be written"),
     ):
         arguments = [tmp_path / source, tmp_path / out, "--checkpoint", checkpoint, *options]

@@ -110,8 +110,8 @@ def test_wrong_input_is_one_sentence(root, checkpoint, tmp_path, refused):
         (["cup", root, "--image", tmp_path / "b.png"], "b.png cannot be used: not a picture"),
         (["cup", root, "-k", 0], "at least 1"),
         (["cup", root, "--checkpoint", other], printable(checkpoint), printable(other)),
-        (["cup", root, "--grid", tmp_path / "g.xyz"], "ends in .png"),
-        (["cup", root, "--grid", tmp_path / "g"], "ends in .png"),
+        (["cup", root, "--grid", tmp_path / "g.xyz"], "a name with .png"),
+        (["cup", root, "--grid", tmp_path / "g"], "a name with .png"),
         (["cup", root, "--overwrite"], "--overwrite is for --grid"),
         (["cup", root, "--grid", tmp_path / "a folder.png"], "is not a file"),
     ):

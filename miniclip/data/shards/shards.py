@@ -61,7 +61,7 @@ class Shards(Pairs):
         self.index, skipped = build(self.paths, self.shards, keys)
         refuse(
             {
-                f"{printable(name)} gives no pair: "
+                f"{printable(name)} in {printable(root)} gives no pair: "
                 f"{report_skipped(skipped) or 'the shards hold no files'}": not len(self)
             }
         )
