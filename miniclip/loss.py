@@ -13,6 +13,7 @@ import functools
 import importlib.util
 import itertools
 import math
+import sys
 import warnings
 
 import torch
@@ -106,6 +107,7 @@ def _plan(image, text, logit_scale, backend, precision, chunk):
     is_plain = hasattr(logit_scale, "__float__") and not getattr(logit_scale, "shape", ())
     number = torch.is_tensor(logit_scale) or is_plain
     tensors = [x for x in (image, text, logit_scale) if torch.is_tensor(x)]
+    refuse({"all three must be dense tensors, not nested": any(x.is_nested for x in tensors)})
     given = ", ".join(map(described, (image, text, logit_scale)))
     refuse(
         {
@@ -194,7 +196,7 @@ def _value(x):
     if not torch.is_tensor(x):
         with contextlib.suppress(OverflowError):
             return float(x)
-        return math.copysign(math.inf, x > 0 or -1)  # a whole number beyond float64
+        return math.copysign(sys.float_info.max, x > 0 or -1)  # a whole number beyond float64
     plain = type(x) in (torch.Tensor, torch.nn.Parameter) and x.device.type == "cpu"
     return x.detach().item() if plain else None
 

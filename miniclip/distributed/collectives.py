@@ -16,10 +16,15 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from miniclip.common import refuse
+
 
 def dist_info(group: "torch.distributed.ProcessGroup | None" = None) -> tuple[int, int]:
     """(rank, world) in the group, or in the default group for None; (0, 1) without any group."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        refuse(
+            {"there are no groups before init_process_group; leave out group": group is not None}
+        )
         return 0, 1
     return torch.distributed.get_rank(group), torch.distributed.get_world_size(group)
 

@@ -176,7 +176,7 @@ OPTIONS = {
         "world_size": dict(help="number of GPUs (default: 1)", type=COUNT),
         "gpu": dict(help=f"kind of GPU, one of {', '.join(GPUS)} (default: h100)"),
         "data_pairs": dict(
-            help="plan for this number of pairs, without reading --data", type=COUNT
+            help="plan for this number of pairs, without reading --data", type=number(int, low=2)
         ),
     },
 }

@@ -43,8 +43,10 @@ def stochastic_round(x, generator=None):
 def check_state(state):
     """Raise UserError unless a dict has the form of the state of an AdamW or of a HalfAdamW."""
     with refusing("this is not the state of an AdamW"):
-        own, needs = state["state"].values(), {"step", "exp_avg", "exp_avg_sq"}
-        refuse({"its moments have other names": not all(needs <= {*x} for x in own)})
+        own = state["state"].values()
+        moments = [x[name] for x in own for name in ("exp_avg", "exp_avg_sq")]
+        is_whole = all(map(torch.is_tensor, moments)) and all("step" in x for x in own)
+        refuse({"its moments are no tensors, or have no step": not is_whole})
         refuse({"it has no betas": not all("betas" in group for group in state["param_groups"])})
 
 

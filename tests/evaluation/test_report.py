@@ -12,10 +12,10 @@ from tests.shared import must_refuse
 
 def test_a_table_is_aligned_in_the_terminal_and_markdown_in_the_file(tmp_path, capsys):
     report = Report(tmp_path / "new", "test")
-    report.table(("name", "a", "b|c"), [("x\x1b", 0.12345, None), ("longer", 7, "text")])
+    report.table(("name", "a", "b|c"), [("x\x1b", 0.12345, None), ("longer", 7, "te\nxt")])
     report.figure("a.b.png", "What it shows.", lambda size, path: path.write_text("x" * size), 9)
     shown = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert shown[2:] == [["x\\x1b", "0.123", "-"], ["longer", "7", "text"]]
+    assert shown[2:] == [["x\\x1b", "0.123", "-"], ["longer", "7", "te", "xt"]]
     report.write()
     written = (tmp_path / "new/report.md").read_text().splitlines()
     assert written[2:5] == ["| name | a | b\\|c |", "|---|---:|---:|", "| x\x1b | 0.123 | - |"]

@@ -1,6 +1,7 @@
 """Moments of 16 bits: the rounding is right on average, and training ends where AdamW's does."""
 
 import copy
+import json
 import math
 
 import pytest
@@ -178,7 +179,8 @@ def test_the_state_of_another_optimizer_is_refused_and_the_old_state_stays(other
     for optimizer in (ours, theirs):
         trained(model, optimizer, range(2))
     before = copy.deepcopy(ours.state_dict())
-    for state in (theirs.state_dict(), {}):
+    lists = json.loads(json.dumps(before, default=torch.Tensor.tolist))
+    for state in (theirs.state_dict(), {}, lists):
         for load in (ours.load_state_dict, lambda state: load_optimizer(ours, state, 2)):
             must_refuse("not the state of an AdamW", load, state)
     torch.testing.assert_close(ours.state_dict(), before)

@@ -88,7 +88,8 @@ def _show(text):
 
 
 def _cell(value):
-    return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+    words = f"{value:.3f}" if isinstance(value, float) else " ".join(str(value).split())
+    return "-" if value is None else words
 
 
 def earlier_results(out):
