@@ -109,16 +109,20 @@ class HalfAdamW(torch.optim.Optimizer):
         with refusing(f"these options of HalfAdamW are no numbers: {options}"):
             fit = all(0 <= x < math.inf for x in sizes) and 0 <= operator.index(seed) < 2**62
             fit = fit and len(betas) == 2 and all(0 <= beta < 1 for beta in betas)
-        super().add_param_group(param_group)
         refuse(
             {
                 "lr, eps and weight_decay must be finite and at least 0, betas must be two numbers "
-                f"from 0 to below 1, and the seed must be from 0 to below 2**62, not {options}": not (
-                    fit
-                ),
+                f"from 0 to below 1, and the seed must be from 0 to below 2**62, not {options}": (
+                    not fit
+                )
+            }
+        )
+        super().add_param_group(param_group)
+        refuse(
+            {
                 "HalfAdamW needs float32 parameters; call .float() on the model first": any(
                     p.dtype != torch.float32 for p in self.param_groups[-1]["params"]
-                ),
+                )
             }
         )
 
