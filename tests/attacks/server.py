@@ -146,7 +146,7 @@ def an_upload_that_is_too_large(folder):
 def clients_that_ask_for_large_answers_and_never_read(folder):
     """More clients than the server has threads; two answers of 20 MB are more than waitress lets a
     client leave unread by itself, and would keep a thread each."""
-    app = page()
+    app, serve.THREADS = page(), 8
     app.add_url_rule("/large", view_func=lambda: bytes(20 << 20))
     port = served(app)
     with contextlib.ExitStack() as held:
