@@ -34,6 +34,8 @@ from pathlib import Path
 # The names of temporary files and folders. `remove_leftovers` deletes nothing else.
 TEMPORARY = re.compile(r"\.miniclip-\d+-[0-9a-z_]{8}\.tmp")
 MEMORY_FULL = re.compile("out of memory|allocate memory")  # what torch's errors say
+# options of which argparse would use the last one, although two data sets, for example, were meant
+ONCE = "--data --val-data --images --init --keep --classes --templates --index --image".split()
 # seconds without a change, after which a temporary file or folder counts as left behind
 ABANDONED_S = 86_400
 
@@ -106,6 +108,13 @@ class Parser(argparse.ArgumentParser):
         for name, option in options.items():
             parser.add_argument(name, **option)
         return parser
+
+    def parse_args(self, args=None, namespace=None):
+        """As argparse's, but an option of ONCE must not be given twice."""
+        words = [str(word).partition("=")[0] for word in (sys.argv[1:] if args is None else args)]
+        for name in (name for name in ONCE if words.count(name) > 1):
+            self.error(f"{name} is given twice, and only the last would count; give it once")
+        return super().parse_args(args, namespace)
 
     def error(self, message: str):
         """Print the sentence, unless it is empty, and exit with code 2."""

@@ -132,6 +132,7 @@ def encode_texts(model, tokenizer, texts: str | Iterable, batch_size: int = 512)
             # a tokenizer of Hugging Face takes any options, and returns a dict
             f"the tokenizer must be miniclip's, and not a {name}": not torch.is_tensor(ids),
             "texts must be in an order; give a list": isinstance(texts, (dict, set, frozenset)),
+            "texts must be one list; of a table give one column": getattr(texts, "ndim", 1) != 1,
             f"batch_size must be at least 1, not {batch_size}": batch_size < 1,
             "this tokenizer has another vocabulary than the model was trained on": (
                 trained and given and trained != given
@@ -162,7 +163,11 @@ def classifier_weights(model, tokenizer, names: Iterable, templates: Iterable) -
     for what, given in (("names", names), ("templates", templates)):
         has_order = not isinstance(given, (dict, set, frozenset))
         refuse(
-            {f"{what} must be in an order; give a list, of a dict list(d.values())": not has_order}
+            {
+                f"{what} must be in an order; give a list, of a dict list(d.values())": not has_order,
+                f"{what} must be one list; of a table give one column": getattr(given, "ndim", 1)
+                != 1,
+            }
         )
     names, templates = list(names), list(templates)
     empty = not all(has_words(name) for name in names if isinstance(name, str))

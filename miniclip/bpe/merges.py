@@ -10,6 +10,8 @@ import heapq
 import math
 from collections import Counter, defaultdict
 
+from tqdm import tqdm
+
 
 def merge(symbols, pair, new):
     """Replace every occurrence of a pair of neighbours, from left to right.
@@ -57,6 +59,7 @@ def learn_merges(words, n, first):
     heap = [(-count, pair) for pair, count in counts.items()]
     heapq.heapify(heap)
     merges = {}
+    bar = tqdm(total=n, desc="learning the vocabulary", delay=1, disable=None)
     while heap and len(merges) < n:
         count, pair = heapq.heappop(heap)
         if -count != counts[pair]:  # outdated
@@ -67,13 +70,18 @@ def learn_merges(words, n, first):
         changed = set()
         for index in where.pop(pair):
             symbols, count = words[index]
+            if pair not in zip(symbols, symbols[1:]):  # an earlier merge took a part of it
+                continue
             merged = merge(symbols, pair, new)
-            for sign, ids in ((-1, symbols), (1, merged)):
-                for old in zip(ids, ids[1:]):
-                    counts[old] += sign * count
-                    where[old].add(index)
-                    changed.add(old)
+            before, after = (Counter(zip(ids, ids[1:])) for ids in (symbols, merged))
+            for other in before.keys() | after.keys():
+                if after[other] != before[other]:
+                    counts[other] += (after[other] - before[other]) * count
+                    where[other].add(index)
+                    changed.add(other)
             words[index] = merged, count
         for pair in changed:
             heapq.heappush(heap, (-counts[pair], pair))
+        bar.update()
+    bar.close()
     return merges

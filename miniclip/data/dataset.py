@@ -345,7 +345,8 @@ def texts(said) -> Iterator[str]:
         if isinstance(text, str):
             yield text
         elif text is not None:
-            kind = type(text).__name__
+            is_number = isinstance(text, (int, float))  # jsonl: a float for every number
+            kind = "a number" if is_number else f"a {type(text).__name__}"
             raise BadPicture(f"a caption is a text or a list of texts, and {kind} is no text")
 
 

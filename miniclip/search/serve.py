@@ -167,9 +167,12 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         """Refuse requests that a page of another site makes."""
         asked = flask.request
         _, _, origin = asked.headers.get("Origin", f"//{asked.host}").rpartition("//")
-        elsewhere = asked.headers.get("Sec-Fetch-Site") == "cross-site" and asked.path != "/"
+        # what the browser says, and no page can change; the Host may be that of a reverse proxy
+        site = asked.headers.get("Sec-Fetch-Site")
+        elsewhere = site == "cross-site" and asked.path != "/"
+        elsewhere = elsewhere or (site != "same-origin" and origin != asked.host)
         named = re.fullmatch(ours, asked.host, re.IGNORECASE)
-        if elsewhere or origin != asked.host or not named:
+        if elsewhere or not named:
             flask.abort(
                 403,
                 f"request refused: a page at another address made it; open {asked.host} itself"

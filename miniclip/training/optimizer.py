@@ -50,6 +50,12 @@ def check_state(state):
         refuse({"it has no betas": not all("betas" in group for group in state["param_groups"])})
 
 
+def check_group(group):
+    """Raise UserError for options of torch's Adam and AdamW that HalfAdamW would ignore."""
+    others = dict(maximize=True, amsgrad=True, decoupled_weight_decay=False)
+    refuse({f"HalfAdamW has no {name}={x}": group.get(name) == x for name, x in others.items()})
+
+
 def load_optimizer(optimizer, state, steps):
     """Call optimizer.load_state_dict(state). Raises UserError if `state` has other settings than
     the optimizer, or moments that the optimizer's parameters cannot have after `steps` steps.
@@ -73,10 +79,7 @@ def load_optimizer(optimizer, state, steps):
         whole
         and settings() == before
         and all(
-            0 <= own["step"] <= steps
-            and x.shape == p.shape
-            and x.isfinite().all()
-            and low <= x.min()
+            0 <= own["step"] <= steps and x.shape == p.shape and (x.isfinite() & (x >= low)).all()
             for p, own in optimizer.state.items()
             for x, low in ((own["exp_avg"], -math.inf), (own["exp_avg_sq"], 0))
         )
@@ -103,6 +106,7 @@ class HalfAdamW(torch.optim.Optimizer):
 
     def add_param_group(self, param_group):
         """Add parameters with options of their own, a dict. Raises UserError for wrong options."""
+        check_group(param_group)
         wanted = ("lr", "eps", "weight_decay", "betas", "seed")
         options = {name: (self.defaults | param_group)[name] for name in wanted}
         *sizes, betas, seed = options.values()
@@ -128,8 +132,11 @@ class HalfAdamW(torch.optim.Optimizer):
 
     def load_state_dict(self, state_dict):
         """Load the state of a HalfAdamW, or of torch's AdamW, and keep the moments in bfloat16.
-        Raises UserError, and keeps the old state, if it is the state of another optimizer."""
+        Raises UserError, and keeps the old state, if it is the state of another optimizer, or of
+        one with options that HalfAdamW does not have."""
         check_state(state_dict)
+        for group in state_dict["param_groups"]:
+            check_group(group)
         super().load_state_dict(state_dict)
         for group in self.param_groups:  # AdamW's groups have no seed and no calls
             group |= {"seed": group.get("seed", 0), "calls": group.get("calls", 0)}

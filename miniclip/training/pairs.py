@@ -11,6 +11,8 @@ from miniclip.distributed import process_group
 from miniclip.distributed.collectives import dist_info
 from miniclip.model.clip import MODELS
 
+LONGEST = 1000  # characters of a caption from which the vocabulary is learned
+
 
 def open_run(config, saved=None):
     """The pairs that a run trains on. saved: the checkpoint's state if the run is resumed.
@@ -64,12 +66,14 @@ def open_run(config, saved=None):
 
 
 def some_captions(pairs, seed):
-    """Two captions, the first one and a random one, of each of at most 50,000 training pictures."""
+    """Two captions, the first one and a random one, of each of at most 50,000 training pictures. Of
+    a very long caption, the first LONGEST characters: a text tower reads only 77 tokens."""
     rng = np.random.default_rng(seed)
     indices = pairs.splits["train"]
     if len(indices) > 50_000:  # sorted, because shards are read faster in their order
         indices = np.sort(rng.choice(indices, 50_000, replace=False)).tolist()
-    return [caption for i in indices for caption in (pairs.captions(i)[0], pairs.caption(i, rng))]
+    both = ((pairs.captions(i)[0], pairs.caption(i, rng)) for i in indices)
+    return [caption[:LONGEST] for captions in both for caption in captions]
 
 
 def make_tokenizer(pairs, config):

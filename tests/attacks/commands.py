@@ -154,6 +154,8 @@ IMPOSSIBLE = {  # name: (what is said, module, arguments)
     ),
     "report_interpreted": ("unset it", "kernels.report.__main__", "--plan"),
     "report_dim": ("must be 1 to 2048", "kernels.report.__main__", "--dim", "4096"),
+    "data_twice": ("--data is given twice", "train", "--data", "a.csv", "--data=b.csv"),
+    "images_twice": ("--images is given twice", "eval", "--images", "a", "--images", "b"),
     "cost_data_pairs": ("of at least 2", "miniclip.cost.__main__", "--data-pairs", "1"),
     "bench_sizes": ("of at least 1", "kernels.bench.__main__", "--sizes", "0"),
     "report_sizes": ("to 10", "kernels.report.__main__", "--sizes", "9" * 400),

@@ -453,7 +453,7 @@ REFUSED = {
         "classes p",
     ),
     "a_dict_as_the_caption_of_a_json": (
-        "a.tar: 0.json .a caption is a text or a list of texts, and dict is no text",
+        "a.tar: 0.json .a caption is a text or a list of texts, and a dict is no text",
         """echo '{"captions": [{"raw": "a dog"}]}' > 0.json; tar cf a.tar 0.*""",
         "open a.tar",
     ),

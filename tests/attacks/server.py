@@ -59,6 +59,8 @@ def other_sites_that_ask(folder):
     assert code("/", Sec_Fetch_Site="cross-site").status_code == 200, "a link to the page"
     own = dict(Origin="http://localhost", Sec_Fetch_Site="same-origin")
     assert code(ASKED, client.post, **own).status_code == 200
+    proxied = own | {"Origin": "https://photos.example"}  # a reverse proxy has replaced the Host
+    assert code(ASKED, client.post, **proxied).status_code == 200
     assert code(ASKED, client.post).status_code == 200
 
 

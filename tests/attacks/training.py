@@ -699,6 +699,13 @@ DONE = {
         "mv pictures others; sed -i 's/pictures/others/' pairs.csv",
         f"evaluation --checkpoint {CHECKPOINT} --task retrieval",
     ),
+    "a_caption_of_half_a_million_letters": (
+        "step 00002/2",
+        f"cp -r {WRITTEN}/pictures {WRITTEN}/pairs.csv .",
+        "printf 'pictures/red_top.png,' >> pairs.csv",
+        "head -c 1000000 /dev/urandom | base64 -w0 | tr -dc a-z >> pairs.csv; echo >> pairs.csv",
+        "run",
+    ),
     "a_folder_with_a_space_in_the_command_of_a_report": (
         r"--task retrieval --out 'a b'\"",
         "evaluate --task retrieval --out 'a b'",

@@ -842,6 +842,12 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
         "must be of length one, as the function query returns it",
     ),
     "a_set_of_texts": (lambda: encode_texts(*web(), {"a cup", "a dog"}), "must be in an order"),
+    "a_table_of_texts": (lambda: encode_texts(*web(), np.array([["a cup"]])), "give one column"),
+    "a_table_of_names": (
+        lambda: classifier_weights(*web(), np.array([["cup"], ["dog"]]), ["{}"]),
+        "names must be one list; of a table give one column",
+    ),
+    "a_table_to_a_tokenizer": (lambda: Tokenizer([])(np.array([["cup"]])), "give one column"),
     "a_tokenizer_that_takes_any_option": (  # as Hugging Face's
         lambda: encode_texts(tiny(), lambda texts, **options: {"input_ids": [[1]]}, ["cup"]),
         "the tokenizer must be miniclip's, and not a function",
@@ -888,11 +894,11 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
     ),
     "a_number_as_a_caption": (
         lambda: open_pairs([(Image.new("RGB", (8, 8)), 5)]),
-        "a caption is a text or a list of texts, and int is no text",
+        "a caption is a text or a list of texts, and a number is no text",
     ),
     "a_dict_among_captions": (
         lambda: open_pairs([(Image.new("RGB", (8, 8)), ["a cup", {"raw": "a dog"}])]),
-        "a caption is a text or a list of texts, and dict is no text",
+        "a caption is a text or a list of texts, and a dict is no text",
     ),
     "a_list_to_make_batches_from": (
         lambda: batches([("0.png", "a dog")], [0], len, 1, 0, 8, None),

@@ -172,6 +172,29 @@ def test_odd_options_are_refused_also_in_a_group(odd):
         HalfAdamW([dict(params=fresh().parameters(), **odd)])
 
 
+@pytest.mark.parametrize("odd", [{"maximize": True}, {"amsgrad": True}])
+def test_options_of_adamw_that_would_be_ignored_are_refused(odd):
+    model = fresh()
+    ours, theirs = HalfAdamW(model.parameters()), torch.optim.AdamW(model.parameters(), **odd)
+    trained(model, theirs, range(2))
+    for do, state in (
+        (ours.load_state_dict, theirs.state_dict()),
+        (HalfAdamW, theirs.param_groups),
+    ):
+        must_refuse("HalfAdamW has no", do, state)
+    must_refuse(
+        "HalfAdamW has no", ours.load_state_dict, torch.optim.Adam(model.parameters()).state_dict()
+    )
+
+
+def test_a_parameter_without_elements_is_loaded():
+    empty, full = torch.empty(0, 4, requires_grad=True), torch.ones(2, requires_grad=True)
+    optimizer = HalfAdamW([empty, full])
+    (empty.sum() + full.sum()).backward()
+    optimizer.step()
+    load_optimizer(HalfAdamW([empty, full]), optimizer.state_dict(), 1)
+
+
 @pytest.mark.parametrize("other", [torch.optim.RMSprop, torch.optim.SGD, torch.optim.Adagrad])
 def test_the_state_of_another_optimizer_is_refused_and_the_old_state_stays(other):
     model = fresh()
