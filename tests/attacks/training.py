@@ -38,7 +38,8 @@ CHECKPOINT = "run/checkpoint.pt"
 
 
 def arguments(*more, steps=2):
-    fixed = "--data pairs.csv --out run --model vit_mini --batch-size 4 --threads 1"
+    data = "" if "--data" in more else "--data pairs.csv "
+    fixed = f"{data}--out run --model vit_mini --batch-size 4 --threads 1"
     return [*fixed.split(), "--steps", str(steps), *map(str, more)]
 
 
