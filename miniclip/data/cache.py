@@ -60,7 +60,7 @@ def keep(path: Path, notes, body, what: str) -> None:
         refuse(
             {
                 "there is no such user, so ~ names no folder": path.parts[0].startswith("~"),
-                "its folder is a file": path.parent.is_file(),
+                "its folder is no folder": path.parent.exists() and not path.parent.is_dir(),
             }
         )
         with replacing(path) as file:

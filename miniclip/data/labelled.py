@@ -249,8 +249,15 @@ def _read(shown, paths, skipped):
         return first.parent, _csv(first), None
     root = first if first.is_dir() else Path(os.path.commonpath([path.parent for path in paths]))
     if first.is_dir():
-        paths = [Path(folder, name) for folder, names in walk(root, skipped) for name in names]
+        walked = [(Path(folder), names) for folder, names in walk(root, skipped)]
+        paths = [folder / name for folder, names in walked for name in names]
         pictures = [path for path in paths if image_io.is_picture(path.name)]
+        held = {folder for path in pictures for folder in path.parents}
+        skipped += [
+            (f"{folder.relative_to(root)}/", "no picture, so no class")
+            for folder, _ in walked
+            if folder.parent in held and folder not in held
+        ]
         paths = pictures or [path for path in paths if path.name.lower().endswith(TARS)]
     rows = [*_divided({path.relative_to(root).parts: path for path in paths}, skipped)]
     names_in = [place / NAMES for place in (root, root.parent) if (place / NAMES).is_file()]

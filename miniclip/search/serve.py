@@ -315,12 +315,20 @@ def make_server(app, at: socket.socket):
     """A waitress server that runs `app` on the socket `at`. A request that has arrived only in part
     occupies a connection, but no thread. An upload above 512 KiB is in a temporary file until the
     request is answered."""
-    import waitress
+    import waitress.channel
+    import waitress.parser
+
+    class Parser(waitress.parser.HTTPRequestParser):
+        def parse_header(self, head):
+            try:
+                super().parse_header(head)
+            except ValueError:  # Python reads a number of at most 4,300 digits
+                raise waitress.parser.ParsingError("Content-Length is too large") from None
 
     files = os.sysconf("SC_OPEN_MAX") if hasattr(os, "sysconf") else 240  # that may be open
     # no warnings about a long queue, because a browser asks for many pictures at once
     logging.getLogger("waitress").setLevel(logging.ERROR)
-    return waitress.create_server(
+    server = waitress.create_server(
         app,
         sockets=[at],
         # above the limit of the page, so that the page's own sentence says what is too large
@@ -336,6 +344,10 @@ def make_server(app, at: socket.socket):
         channel_timeout=IDLE_SECONDS,
         cleanup_interval=IDLE_SECONDS // 4,
     )
+    server.channel_class = type(
+        "Channel", (waitress.channel.HTTPChannel,), {"parser_class": Parser}
+    )
+    return server
 
 
 @command(

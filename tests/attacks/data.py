@@ -724,6 +724,11 @@ READ |= {
     )
     for parts in ("train valid", "Train Test", "train test __MACOSX @eaDir .old", ".")
 }
+READ["a_class_folder_without_a_picture"] = (
+    r"^\['cat', 'dog'\] \[\('cow/', 'no picture, so no class'\)\]$",
+    "mkdir -p p/cow/films; touch p/cow/films/1.mp4",
+    *folders("."),
+)
 READ |= {
     f"labels_{says}": (
         rf"^\[{says}\]",

@@ -85,6 +85,14 @@ def a_picture_that_takes_long_to_decode(folder):
     assert all(one.result().status == 200 for one in decoded)
 
 
+@attack(code=0, says="^$")
+def a_length_of_5000_digits(folder):
+    with socket.create_connection(("127.0.0.1", served(page()))) as client:
+        head = "POST /search HTTP/1.1\r\nHost: localhost\r\nContent-Length: "
+        client.sendall(f"{head}{'9' * 5000}\r\n\r\n".encode())
+        assert client.recv(99).startswith(b"HTTP/1.1 400 ")
+
+
 @attack(code=0)
 def many_pictures_at_once(folder):
     app, now, most, read = page(), [], [], image_io.read

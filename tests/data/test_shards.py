@@ -194,7 +194,7 @@ def test_the_index_is_kept_until_a_shard_changes(packed, tmp_path, monkeypatch, 
     assert scans() == 12 and scans() == 0
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("MINICLIP_CACHE", str(tmp_path / "file"))
-    assert scans() == 12 and "its folder is a file" in capsys.readouterr().err
+    assert scans() == 12 and "its folder is no folder" in capsys.readouterr().err
 
 
 def test_the_held_out_are_a_tenth_by_the_hash_of_their_key(packed):
