@@ -116,6 +116,11 @@ class Parser(argparse.ArgumentParser):
             self.error(f"{name} is given twice, and only the last would count; give it once")
         return super().parse_args(args, namespace)
 
+    def _get_values(self, action, arg_strings):  # argparse would make an empty list of --out=--
+        if action.option_strings and "--" in arg_strings:
+            self.error(f"{action.option_strings[0]} needs a value, and -- is none")
+        return super()._get_values(action, arg_strings)
+
     def error(self, message: str):
         """Print the sentence, unless it is empty, and exit with code 2."""
         _end(self.prog, message[:2000], 2)  # argparse's messages repeat what was typed

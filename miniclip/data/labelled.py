@@ -287,6 +287,13 @@ def _named(shown, found, class_names, names_file):
         )
         class_names = [*named.values()] if by_order else [named[k] for k in order]
     odd = [label for label in sorted(found) if not WHOLE.fullmatch(label)]
+    refuse(
+        {
+            f"{shown} has whole numbers as labels, but also {printable(label)}; mend it, because names in "
+            "the order of the labels would go to other classes": listed and len(odd) < len(found)
+            for label in odd[:1]
+        }
+    )
     by_number = class_names is None and names_file and len(odd) < len(found)
     wrong = f"{shown} has a {NAMES}, which names whole numbers, but a picture has the label"
     refuse({f"{wrong} {printable(label)}": by_number for label in odd[:1]})

@@ -147,7 +147,11 @@ class HalfAdamW(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self):
-        """One AdamW step for every parameter that has a gradient."""
+        """One AdamW step for every parameter that has a gradient. Raises UserError, and changes
+        nothing, if one of the gradients is sparse."""
+        gradients = [p.grad for group in self.param_groups for p in group["params"]]
+        is_sparse = any(x is not None and x.layout != torch.strided for x in gradients)
+        refuse({"HalfAdamW needs dense gradients; leave out sparse=True": is_sparse})
         generator = None
         for group in self.param_groups:
             group["calls"] += 1

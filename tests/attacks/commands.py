@@ -154,6 +154,8 @@ IMPOSSIBLE = {  # name: (what is said, module, arguments)
     ),
     "report_interpreted": ("unset it", "kernels.report.__main__", "--plan"),
     "report_dim": ("must be 1 to 2048", "kernels.report.__main__", "--dim", "4096"),
+    "init_dashes": ("--init needs a value, and -- is none", "train", "--init=--"),
+    "classes_dashes": ("--classes needs a value, and -- is none", "eval", "--classes=--"),
     "data_twice": ("--data is given twice", "train", "--data", "a.csv", "--data=b.csv"),
     "images_twice": ("--images is given twice", "eval", "--images", "a", "--images", "b"),
     "cost_data_pairs": ("of at least 2", "miniclip.cost.__main__", "--data-pairs", "1"),

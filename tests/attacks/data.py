@@ -724,6 +724,11 @@ READ |= {
     )
     for parts in ("train valid", "Train Test", "train test __MACOSX @eaDir .old", ".")
 }
+REFUSED["a_label_that_is_no_number_among_numbers"] = (
+    "l.csv has whole numbers as labels, but also nan; mend it",
+    r"printf 'path,label\n0.png,nan\n1.png,1\n2.png,2\n' > l.csv",
+    "classes l.csv cat dog cow",
+)
 READ["a_class_folder_without_a_picture"] = (
     r"^\['cat', 'dog'\] \[\('cow/', 'no picture, so no class'\)\]$",
     "mkdir -p p/cow/films; touch p/cow/films/1.mp4",

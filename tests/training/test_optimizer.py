@@ -187,6 +187,14 @@ def test_options_of_adamw_that_would_be_ignored_are_refused(odd):
     )
 
 
+def test_sparse_gradients_are_refused_and_nothing_is_changed():
+    words = torch.nn.Embedding(5, 3, sparse=True)
+    optimizer, before = HalfAdamW(words.parameters()), words.weight.detach().clone()
+    words(torch.tensor([1])).sum().backward()
+    must_refuse("dense gradients", optimizer.step)
+    assert torch.equal(words.weight, before) and optimizer.param_groups[0]["calls"] == 0
+
+
 def test_a_parameter_without_elements_is_loaded():
     empty, full = torch.empty(0, 4, requires_grad=True), torch.ones(2, requires_grad=True)
     optimizer = HalfAdamW([empty, full])
