@@ -14,6 +14,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 
 import train
 from miniclip.bpe import Tokenizer
+from miniclip.data import open_pairs
 from miniclip.training import checkpoint
 from tests.runs import at_loss, final, log, on, run, stopped_and_resumed
 
@@ -29,6 +30,9 @@ def test_a_run_learns_and_writes_its_files(pairs_csv, tmp_path):
     assert last < 0.6 * first, f"the loss went from {first:.3f} to {last:.3f}"
     found = final(tmp_path / "run")
     assert found["config"]["tokenizer"] == Tokenizer.from_state(found["tokenizer"]).digest
+    pairs = open_pairs(str(pairs_csv))
+    learned = sorted(pairs.hash_of(i) for i in pairs.splits["train"])
+    assert found["learned"].tolist() == learned
     results = json.loads((tmp_path / "run/results.json").read_text())
     assert results["steps"] == 60 and results["seed"] == 0
     heldout = results["heldout"]["text_to_image"]

@@ -92,7 +92,8 @@ def describe(config, model, tokenizer, pairs, start):
     None if they are not known. Emoji and icons have no part in it.
     """
     train, learned = pairs.splits["train"], [] if start is None else start.get("learned")
-    own = [] if pairs.packages else map(pairs.hash_of, train[:MOST_LEARNED])
+    is_built_in = config.data in (None, *BUILT_IN)
+    own = [] if is_built_in else map(pairs.hash_of, train[:MOST_LEARNED])
     if learned is not None:
         learned = {*own, *map(int, learned)}
         is_known = len(train) <= MOST_LEARNED and None not in learned
