@@ -216,13 +216,15 @@ def choose(
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("command", choices=commands, metavar="COMMAND", help=", ".join(commands))
-    argv = sys.argv[1:] if argv is None else argv
-    name = parser.parse_args(argv[:1]).command
-    try:
+
+    @command(prog)  # importing torch may fail as well: without a temporary folder
+    def run(argv):
+        name = parser.parse_args(argv[:1]).command
         Parser.typed = f"{prog} {name}"
-        # imported inside, because importing torch may fail as well: without a temporary folder
-        run = command(prog)(lambda argv: _quietly_imported(commands[name][0]).main(argv))
-        return run(argv[1:])
+        return _quietly_imported(commands[name][0]).main(argv[1:])
+
+    try:
+        return run(sys.argv[1:] if argv is None else argv)
     finally:
         Parser.typed = before
 

@@ -19,7 +19,7 @@ import operator
 
 import torch
 
-from miniclip.common import refuse, refusing
+from miniclip.common import UserError, refuse, refusing
 
 
 def stochastic_round(x, generator=None):
@@ -122,13 +122,9 @@ class HalfAdamW(torch.optim.Optimizer):
             }
         )
         super().add_param_group(param_group)
-        refuse(
-            {
-                "HalfAdamW needs float32 parameters; call .float() on the model first": any(
-                    p.dtype != torch.float32 for p in self.param_groups[-1]["params"]
-                )
-            }
-        )
+        if any(p.dtype != torch.float32 for p in self.param_groups[-1]["params"]):
+            self.param_groups.pop()
+            raise UserError("HalfAdamW needs float32 parameters; call .float() on the model first")
 
     def load_state_dict(self, state_dict):
         """Load the state of a HalfAdamW, or of torch's AdamW, and keep the moments in bfloat16.
@@ -137,6 +133,17 @@ class HalfAdamW(torch.optim.Optimizer):
         check_state(state_dict)
         for group in state_dict["param_groups"]:
             check_group(group)
+        ours = [p for group in self.param_groups for p in group["params"]]
+        theirs = [i for group in state_dict["param_groups"] for i in group["params"]]
+        refuse(
+            {
+                "these moments have other shapes than the parameters; are they in the same order?": any(
+                    state_dict["state"][i]["exp_avg"].shape != p.shape
+                    for i, p in zip(theirs, ours)
+                    if i in state_dict["state"]
+                )
+            }
+        )
         super().load_state_dict(state_dict)
         for group in self.param_groups:  # AdamW's groups have no seed and no calls
             group |= {"seed": group.get("seed", 0), "calls": group.get("calls", 0)}

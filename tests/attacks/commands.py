@@ -116,6 +116,12 @@ def standard_streams_that_are_closed(folder):
     command("tool")(lambda argv: print("x"))()
 
 
+@attack()
+def standard_streams_that_are_closed_and_no_command(folder):
+    sys.stdout = None
+    miniclip_main(["foo"])
+
+
 @attack(says="mine.csv exists, and miniclip did not write it")
 def an_output_that_is_somebody_elses(folder):
     (folder / "mine.csv").write_text("mine")

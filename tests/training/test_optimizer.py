@@ -187,6 +187,14 @@ def test_options_of_adamw_that_would_be_ignored_are_refused(odd):
     )
 
 
+def test_moments_in_another_order_are_refused():
+    a, b = (torch.nn.Parameter(torch.ones(shape)) for shape in ((3, 4), (4,)))
+    optimizer = HalfAdamW([a, b])
+    (a.sum() + b.sum()).backward()
+    optimizer.step()
+    must_refuse("other shapes", HalfAdamW([b, a]).load_state_dict, optimizer.state_dict())
+
+
 def test_sparse_gradients_are_refused_and_nothing_is_changed():
     words = torch.nn.Embedding(5, 3, sparse=True)
     optimizer, before = HalfAdamW(words.parameters()), words.weight.detach().clone()
