@@ -112,6 +112,18 @@ def encode_tensors(model, batches) -> torch.Tensor:
     return _encode(model, model.encode_image, batches)
 
 
+def _check_list(what, given):
+    """Raise UserError for a collection of texts whose rows would have no order, or be columns."""
+    refuse(
+        {
+            f"{what} must be in an order; give a list, of a dict list(d.values())": (
+                isinstance(given, (dict, set, frozenset))
+            ),
+            f"{what} must be one list; of a table give one column": getattr(given, "ndim", 1) != 1,
+        }
+    )
+
+
 @checked
 def encode_texts(model, tokenizer, texts: str | Iterable, batch_size: int = 512) -> torch.Tensor:
     """Unit features of a list of strings: (len(texts), E) fp32 on the CPU. A text that does not fit
@@ -123,6 +135,7 @@ def encode_texts(model, tokenizer, texts: str | Iterable, batch_size: int = 512)
     - if the model or the tokenizer is not miniclip's;
     - if the tokenizer's vocabulary is not the one that model.config["tokenizer"] names.
     """
+    _check_list("texts", texts)
     given, trained = getattr(tokenizer, "digest", None), own_config(model).get("tokenizer")
     name = type(tokenizer).__name__
     with in_words(f"the tokenizer must be miniclip's, and not a {name}", TypeError):
@@ -131,8 +144,6 @@ def encode_texts(model, tokenizer, texts: str | Iterable, batch_size: int = 512)
         {
             # a tokenizer of Hugging Face takes any options, and returns a dict
             f"the tokenizer must be miniclip's, and not a {name}": not torch.is_tensor(ids),
-            "texts must be in an order; give a list": isinstance(texts, (dict, set, frozenset)),
-            "texts must be one list; of a table give one column": getattr(texts, "ndim", 1) != 1,
             f"batch_size must be at least 1, not {batch_size}": batch_size < 1,
             "this tokenizer has another vocabulary than the model was trained on": (
                 trained and given and trained != given
@@ -160,15 +171,8 @@ def classifier_weights(model, tokenizer, names: Iterable, templates: Iterable) -
     A name whose words did not occur in training raises no error. The model has learned nothing
     about such words, so the scores of this class are noise.
     """
-    for what, given in (("names", names), ("templates", templates)):
-        has_order = not isinstance(given, (dict, set, frozenset))
-        refuse(
-            {
-                f"{what} must be in an order; give a list, of a dict list(d.values())": not has_order,
-                f"{what} must be one list; of a table give one column": getattr(given, "ndim", 1)
-                != 1,
-            }
-        )
+    _check_list("names", names)
+    _check_list("templates", templates)
     names, templates = list(names), list(templates)
     empty = not all(has_words(name) for name in names if isinstance(name, str))
     wrong = [t for t in templates if not isinstance(t, str) or t.count("{}") != 1]

@@ -257,8 +257,8 @@ def some_pairs(text):
 def _listed(pairs, path):
     """The indices in a list that `curate` wrote.
 
-    The names in the list must be those of the pairs. If the names would have to be read from
-    shards, only some names of a long list are compared. Raises UserError, or OSError when the file
+    The names in the list must be those of the pairs. Reading a name from a shard takes long, so for
+    shards only some names of a long list are compared. Raises UserError, or OSError when the file
     cannot be read.
     """
     train, found, others, last = pairs.splits["train"], [], False, ""

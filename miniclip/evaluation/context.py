@@ -61,12 +61,13 @@ def open_data(
     options: the SOURCE_OPTIONS; an option that is None takes the value that was used in training,
     if the model was trained on this source.
 
-    If the files of the pairs were moved or copied since the training, they are recognized by their
-    digest, unless a file of --keep or --val-data is gone. Of pairs that are not those of the run, or
-    no longer, the ones that the model was trained on are recognized by their hashes
-    (Pairs.hash_of), and the others are tested. A printed sentence says so, or that pairs
-    cannot be recognized: those of shards, of a very large run or of a run of an older version. Raises UserError if no pair is
-    left to test.
+    The run's own pairs are recognized by their digest, also if their files were moved or copied. The
+    digest includes --keep and --val-data, so the files of these options must still be there.
+
+    All other pairs are compared with the hashes in the checkpoint (Pairs.hash_of). Pairs that the
+    model was trained on are left out, and a printed sentence says how many. Another sentence says if
+    they cannot be recognized, because the pairs are in shards, or because the run is of an older
+    version or had too many pairs. Raises UserError if no pair is left to test.
     """
     run = content.get("options", {}) if content.get("format") == FORMAT else {}
     refuse(

@@ -167,7 +167,8 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         """Refuse requests that a page of another site makes."""
         asked = flask.request
         _, _, origin = asked.headers.get("Origin", f"//{asked.host}").rpartition("//")
-        # what the browser says, and no page can change; the Host may be that of a reverse proxy
+        # Here the browser says where the request comes from, and a page cannot change it. The Host
+        # says less, because a reverse proxy may have replaced it.
         site = asked.headers.get("Sec-Fetch-Site")
         elsewhere = site == "cross-site" and asked.path != "/"
         elsewhere = elsewhere or (site != "same-origin" and origin != asked.host)
