@@ -109,6 +109,7 @@ OPTIONS = {
     ),
     "--task": dict(
         nargs="+",
+        action="extend",
         type=lambda name: name.replace("-", "_"),
         choices=TASKS,
         metavar="TASK",

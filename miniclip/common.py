@@ -221,7 +221,9 @@ def choose(
     def run(argv):
         name = parser.parse_args(argv[:1]).command
         Parser.typed = f"{prog} {name}"
-        return _quietly_imported(commands[name][0]).main(argv[1:])
+        with ctrl_c_ends():  # an exception in the middle of torch's own imports would abort it
+            module = importlib.import_module(commands[name][0])
+        return module.main(argv[1:])
 
     try:
         return run(sys.argv[1:] if argv is None else argv)
@@ -229,18 +231,19 @@ def choose(
         Parser.typed = before
 
 
-def _quietly_imported(module):
-    """The module of a command, which imports torch. Meanwhile Ctrl-C ends the process at once,
-    because an exception in the middle of torch's own imports would abort it."""
+@contextlib.contextmanager
+def ctrl_c_ends() -> Iterator[None]:
+    """`with ctrl_c_ends():` is a block in which Ctrl-C ends the process at once, without Python's
+    KeyboardInterrupt."""
     before = signal.getsignal(signal.SIGINT)
     in_main = threading.current_thread() is threading.main_thread()
-    if not in_main or before is not signal.default_int_handler:
-        return importlib.import_module(module)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if ours := in_main and before is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        return importlib.import_module(module)
+        yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        if ours:
+            signal.signal(signal.SIGINT, before)
 
 
 def _end(prog, sentence, code):

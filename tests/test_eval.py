@@ -107,7 +107,7 @@ def test_without_scikit_learn_the_rest_is_printed_and_an_earlier_probe_is_kept(
         report("--images", pictures, "--task", "zero-shot"),
     )
     path.write_text(json.dumps(before | {"probe": "of an earlier command"}))
-    results = report("--images", pictures, "--task", "zero-shot", "probe")
+    results = report("--images", pictures, "--task", "zero-shot", "--task", "probe")
     assert "pip install 'miniclip[eval]'" in capsys.readouterr().out
     assert "bare name" in results["zero_shot"] and results["probe"] == "of an earlier command"
     assert "probe" not in results["commands"]

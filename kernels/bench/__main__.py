@@ -41,7 +41,7 @@ from miniclip.loss import clip_loss, contrastive_loss
 COUNT = number(int, low=1, high=10**7)
 OPTIONS = {
     "--device": dict(choices=["cpu", "cuda"], help="cpu or cuda (cuda, if there is a GPU)"),
-    "--sizes": dict(type=COUNT, nargs="+", help="batch sizes N (two on a CPU)"),
+    "--sizes": dict(type=COUNT, nargs="+", action="extend", help="batch sizes N (two on a CPU)"),
     "--dim": dict(type=COUNT, default=512, help="width E of the features"),
     "--rounds": dict(type=COUNT, default=3, help="fresh processes for each loss (CPU)"),
 }

@@ -42,13 +42,14 @@ from kernels.table import table  # noqa: E402
 DTYPES = ["fp16", "bf16"]
 WIDTHS = [512, 256, 640, 768, 1024]
 SIZES = [8192, 32768, 131072, 262144]
+MANY = dict(nargs="+", action="extend")
 OPTIONS = {
     "--plan": dict(action="store_true", help="print the launches of a step"),
     "--check": dict(action="store_true", help="exit with 1 when a bar is broken"),
-    "--arch": dict(type=int, nargs="+", choices=LIMITS, default=[*LIMITS]),
-    "--dtype": dict(nargs="+", choices=DTYPES, help="(fp16 and bf16; fp16 for the launches)"),
-    "--dim": dict(type=int, nargs="+", help="widths (256 to 1024; 512 for the launches)"),
-    "--sizes": dict(type=int, nargs="+", help="batch sizes N of the launches (8192 to 262144)"),
+    "--arch": dict(type=int, choices=LIMITS, help="(all)", **MANY),
+    "--dtype": dict(choices=DTYPES, help="(fp16 and bf16; fp16 for the launches)", **MANY),
+    "--dim": dict(type=int, help="widths (256 to 1024; 512 for the launches)", **MANY),
+    "--sizes": dict(type=int, help="batch sizes N of the launches (8192 to 262144)", **MANY),
 }
 LEAST_FILL = 0.85  # the share of an H100 that our own kernels must fill
 SHARDS = [(n, n) for n in (8192, 16384, 32768, 65536, 131072, 262144)]
@@ -171,8 +172,10 @@ def main(argv: list[str] | None = None) -> int:
     for name, how in OPTIONS.items():
         parser.add_argument(name, **how)
     options = parser.parse_args(argv)
+    for name in ("arch", "dtype", "dim", "sizes"):  # each value once
+        setattr(options, name, [*dict.fromkeys(getattr(options, name) or ())])
     dtypes, dims, rows = options.dtype or DTYPES, options.dim or WIDTHS, []
-    sizes, check, arch = options.sizes or SIZES, options.check, options.arch
+    sizes, check, arch = options.sizes or SIZES, options.check, options.arch or [*LIMITS]
     cards = [name for name, card in CARDS.items() if card["arch"] in arch]
     mistakes = {
         "--dim must be 1 to 2048": not 1 <= min(dims) <= max(dims) <= 2048,

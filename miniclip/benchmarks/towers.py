@@ -25,7 +25,7 @@ from miniclip.model.clip import MODELS, OPENCLIP, create_model
 from miniclip.training.recipe import parameter_groups
 
 OPTIONS = {
-    "--models": dict(nargs="+", choices=MODELS, default=["rn50", "vit_b32"]),
+    "--models": dict(nargs="+", action="extend", choices=MODELS, help="(rn50 vit_b32)"),
     "--batch-size": dict(type=COUNT, default=16, help="pairs (16)"),
     **ROUNDS,
     "--device": dict(default="cpu", help="cpu (the default), cuda, mps"),
@@ -106,12 +106,12 @@ def measurements(
 
 
 @command("python -m miniclip.benchmarks towers", "Time the towers.", OPTIONS)
-def main(models: list[str], batch_size: int, rounds: int, device: str) -> None:
+def main(models: list[str] | None, batch_size: int, rounds: int, device: str) -> None:
     """The command: a table for each model."""
     torch.manual_seed(0)
     where = pick_device(device)
     print(machine(where), f"batch {batch_size}")
-    for name in models:
+    for name in models or ["rn50", "vit_b32"]:
         ours = create_model(name).to(where)
         compared = {"miniclip": ours}
         if name in OPENCLIP and find_spec("open_clip"):

@@ -301,9 +301,12 @@ def _verdict(p):
     if p["memory_bytes"] <= p["gpu_bytes"]:
         return f"fits in {gib}"
     more = "" if p["grad_checkpointing"] else ", or keep less of each with --grad-checkpointing"
-    advice = (
-        f"{fit:,} pairs fit at a time: --micro-batch {fit:,}{more}"
-        if fit
-        else f"no pair fits beside the weights: take a larger card than the {p['gpu']}"
-    )
+    advice = f"{fit:,} pairs fit at a time: --micro-batch {fit:,}{more}"
+    if not fit:
+        advice = f"no pair fits beside the weights: take a larger card than the {p['gpu']}"
+        of_batch = ("the loss", "pictures", "activations")
+        if sum(n for name, n in p["memory"].items() if name not in of_batch) < p["gpu_bytes"]:
+            advice = (
+                f"no pair fits beside the loss of {p['batch_size']:,}: take a smaller --batch-size"
+            )
     return f"does not fit in {gib}\n  {advice}"

@@ -257,7 +257,7 @@ def _beside_texts(root, skipped):
                 yield relative_to(file, root), file, [], UNMARKED, str(error)
 
 
-NO_CSV = {  # {what is wrong with a file of another kind: how such a file begins}
+NO_TEXT = {  # {what is wrong with a file of another kind: how such a file begins}
     "is in UTF-16 or UTF-32; save it as UTF-8": UTF_16,
     "is a picture; give a csv, a folder or tars": (b"\x89PNG", b"\xff\xd8\xff", b"GIF8"),
     "is compressed; unpack it": (b"\x1f\x8b",),
@@ -265,8 +265,8 @@ NO_CSV = {  # {what is wrong with a file of another kind: how such a file begins
         b"PK\3\4",
         WORKBOOK,
     ),
-    "is JSON; write each pair on a line of its own, in a .jsonl": (b"[{", b'{"'),
 }
+NO_CSV = {"is JSON; write each pair on a line of its own, in a .jsonl": (b"[{", b'{"')}
 
 
 def read_csv(path, pictures, texts, columns=None):
@@ -285,8 +285,7 @@ def read_csv(path, pictures, texts, columns=None):
     Raises UserError, also while the rows are read.
     """
     root, name = os.path.dirname(os.path.abspath(path)), printable(os.path.basename(path))
-    start = first_bytes(path, 4)
-    refuse({f"{name} {why}": start.startswith(marks) for why, marks in NO_CSV.items()})
+    must_be_text(path, NO_TEXT | NO_CSV)
     most = 100 if columns else 1
 
     def fit(separator):
@@ -303,6 +302,16 @@ def read_csv(path, pictures, texts, columns=None):
     header = columns.split(",") if columns else next(rows, (0, [], None))[1]
     positions = must_find(name, header, (pictures, texts))
     return header, _checked(rows, header, *positions, separator, root)
+
+
+def must_be_text(path, others):
+    """Raise UserError if a file is of another kind than its name says.
+
+    others: {what is wrong: how such a file begins, without white space and a byte order mark}.
+    """
+    start = b"".join(first_bytes(path, 256).removeprefix(codecs.BOM_UTF8).split())
+    name = printable(os.path.basename(path))
+    refuse({f"{name} {why}": start.startswith(marks) for why, marks in others.items()})
 
 
 def value(row, column):

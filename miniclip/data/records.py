@@ -21,11 +21,13 @@ from miniclip.common import UserError, in_words, refuse
 from miniclip.data.dataset import lines, one_line, printable, texts
 from miniclip.data.files import (
     CAPTION_COLUMNS,
+    NO_TEXT,
     PICTURE_COLUMNS,
     UNMARKED,
     Files,
     find_column,
     mark,
+    must_be_text,
     must_find,
     source_of,
 )
@@ -121,6 +123,7 @@ def open_file(path, image_column=None, caption_column=None) -> Files:
 
 
 def _json_lines(path):
+    must_be_text(path, NO_TEXT)
     with open(path, encoding="utf-8-sig", errors="windows") as file:
         for number, line in enumerate(lines(file), 1):
             where, record = f"line {number} of {printable(path)}", None

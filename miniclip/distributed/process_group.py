@@ -28,7 +28,14 @@ from pathlib import Path
 
 import torch
 
-from miniclip.common import MEMORY_FULL, UserError, pick_device, refuse, shell_line
+from miniclip.common import (
+    MEMORY_FULL,
+    UserError,
+    ctrl_c_ends,
+    pick_device,
+    refuse,
+    shell_line,
+)
 from miniclip.distributed.collectives import all_reduce, dist_info, print0
 
 ROOT = Path(__file__).parents[2]
@@ -66,7 +73,8 @@ def start(name: str) -> torch.device:
     told.start()
     # a rank that died without closing its connections is noticed after this time at the latest
     try:
-        torch.distributed.init_process_group(backend, timeout=timedelta(minutes=10))
+        with ctrl_c_ends():  # torch waits in C++, where Python handles no signal
+            torch.distributed.init_process_group(backend, timeout=timedelta(minutes=10))
     except (ValueError, RuntimeError) as error:
         reason = str(error).split("\n")[0]
         raise UserError(

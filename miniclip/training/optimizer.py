@@ -87,6 +87,11 @@ def load_optimizer(optimizer, state, steps):
     refuse({"the optimizer's state does not fit these weights and options": not possible})
 
 
+def _check_dtype(parameters):
+    wrong = any(p.dtype != torch.float32 for p in parameters)
+    refuse({"HalfAdamW needs float32 parameters; call .float() on the model first": wrong})
+
+
 class HalfAdamW(torch.optim.Optimizer):
     """torch.optim.AdamW with its two moments in bfloat16: 4 bytes per parameter instead of 8.
 
@@ -122,9 +127,11 @@ class HalfAdamW(torch.optim.Optimizer):
             }
         )
         super().add_param_group(param_group)
-        if any(p.dtype != torch.float32 for p in self.param_groups[-1]["params"]):
+        try:
+            _check_dtype(self.param_groups[-1]["params"])
+        except UserError:
             self.param_groups.pop()
-            raise UserError("HalfAdamW needs float32 parameters; call .float() on the model first")
+            raise
 
     def load_state_dict(self, state_dict):
         """Load the state of a HalfAdamW, or of torch's AdamW, and keep the moments in bfloat16.
@@ -155,10 +162,11 @@ class HalfAdamW(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self):
         """One AdamW step for every parameter that has a gradient. Raises UserError, and changes
-        nothing, if one of the gradients is sparse."""
-        gradients = [p.grad for group in self.param_groups for p in group["params"]]
-        is_sparse = any(x is not None and x.layout != torch.strided for x in gradients)
+        nothing, if one of the gradients is sparse, or if a parameter is no longer float32."""
+        given = [p for group in self.param_groups for p in group["params"]]
+        is_sparse = any(p.grad is not None and p.grad.layout != torch.strided for p in given)
         refuse({"HalfAdamW needs dense gradients; leave out sparse=True": is_sparse})
+        _check_dtype(given)
         generator = None
         for group in self.param_groups:
             group["calls"] += 1

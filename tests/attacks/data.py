@@ -298,6 +298,16 @@ REFUSED = {
     "a_csv_in_utf_16": ("l.csv is in UTF-16", "echo a | iconv -t UTF-16 > l.csv", "open l.csv"),
     "a_compressed_csv": ("l.csv is compressed", "echo a | gzip > l.csv", "open l.csv"),
     "a_csv_of_json": ("l.csv is JSON; write each", """echo '[{"a": 1}]' > l.csv""", "open l.csv"),
+    "printed_json": (
+        "l.json is JSON; write each",
+        """printf '[\\n {\\n "a": 1}]' > l.json""",
+        "open l.json",
+    ),
+    "a_jsonl_in_utf_16": (
+        "l.jsonl is in UTF-16",
+        "echo {} | iconv -t UTF-16 > l.jsonl",
+        "open l.jsonl",
+    ),
     "an_empty_csv": ("no column of picture paths", "true > pairs.csv", "open pairs.csv"),
     "a_csv_without_captions": (
         r"no column of captions \(such as 'caption'\); its columns are 'path', 'colour'",

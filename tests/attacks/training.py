@@ -7,7 +7,9 @@ import json
 import os
 import shutil
 import signal
+import socket
 import tarfile
+import threading
 import time
 from pathlib import Path
 
@@ -84,6 +86,17 @@ def a_second_ctrl_c_quits_at_once_and_the_checkpoint_is_whole(folder):
 
     at_loss(3, signal.SIGINT, whole, signal.SIGINT, lambda: time.sleep(60))
     run("--save-every", 1, steps=50)
+
+
+@attack(code="killed by signal 2")
+def ctrl_c_while_a_rank_waits_for_the_others(folder):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    os.environ |= dict(RANK="0", LOCAL_RANK="0", WORLD_SIZE="2", LOCAL_WORLD_SIZE="2")
+    os.environ |= dict(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    process_group.start("cpu")
 
 
 @attack(code=0)

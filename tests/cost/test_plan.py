@@ -160,6 +160,7 @@ def test_the_advice_for_what_does_not_fit_is_the_largest_that_fits(a_pair, monke
         assert (p["memory_bytes"] <= p["gpu_bytes"]) == fits == (" fits in " in describe(p))
     monkeypatch.setitem(GPUS, gpu, GPUS[gpu] | dict(memory_gib=0.01))
     assert "no pair fits beside the weights: take a larger card" in describe(plan(model, 1, gpu))
+    assert "take a smaller --batch-size" in describe(plan(model, 1, "h100", 10**9))
 
 
 # --- the run that train.py would start

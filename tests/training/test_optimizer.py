@@ -172,6 +172,13 @@ def test_odd_options_are_refused_also_in_a_group(odd):
         HalfAdamW([dict(params=fresh().parameters(), **odd)])
 
 
+def test_a_step_refuses_a_model_that_was_halved_meanwhile():
+    model = fresh()
+    optimizer = HalfAdamW(model.parameters())
+    with pytest.raises(UserError, match="float32"):
+        model.half(), optimizer.step()
+
+
 @pytest.mark.parametrize("odd", [{"maximize": True}, {"amsgrad": True}])
 def test_options_of_adamw_that_would_be_ignored_are_refused(odd):
     model = fresh()
