@@ -75,8 +75,11 @@ IN_FOLDER = (
     "open_clip_model.safetensors",
     "open_clip_pytorch_model.bin",
 )
-BESIDE = """config.json open_clip_config.json preprocessor_config.json vocab.json merges.txt
-    tokenizer.json tokenizer_config.json special_tokens_map.json added_tokens.json""".split()
+# what `load` reads beside the weights; processor_config.json is all that transformers 5 writes about
+# the pictures, and an adapter is refused
+BESIDE = """config.json open_clip_config.json preprocessor_config.json processor_config.json
+    adapter_config.json vocab.json merges.txt tokenizer.json tokenizer_config.json
+    special_tokens_map.json added_tokens.json""".split()
 
 
 def weights_among(names: Collection[str]) -> str | None:

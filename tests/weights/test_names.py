@@ -143,6 +143,22 @@ def test_any_repository_has_a_name_and_may_hold_several_files(server, folder):
 
 
 @pytest.mark.parametrize(
+    "name, says",
+    [
+        ("processor_config.json", "image_mean is .0.5, 0.5, 0.5"),  # transformers 5 writes it alone
+        ("adapter_config.json", "holds an adapter"),
+    ],
+)
+def test_a_file_that_makes_a_folder_be_refused_is_downloaded_with_the_weights(
+    server, folder, name, says
+):
+    (folder / "preprocessor_config.json").unlink()
+    (folder / name).write_text(json.dumps({"image_processor": {"image_mean": [0.5] * 3}}))
+    for source in (folder, "hf-hub:somebody/a.clip"):
+        must_refuse(says, miniclip.load, source)
+
+
+@pytest.mark.parametrize(
     "wrong",
     ["404", pytest.param("interrupted", marks=pytest.mark.slow)],  # the hub tries again
 )
