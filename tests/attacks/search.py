@@ -487,6 +487,11 @@ REFUSED = {
             ("captions_of_flickr8k", "no.jpg#0\\ta cup\\n"),
         )
     },
+    "rows_of_a_table_in_the_place_of_sentences": (
+        r'the sentence "id.*" has a tab, as the rows of a table have',
+        "printf 'id\\tsentence\\n1\\ta cup\\n' > a.txt",
+        f"embed a.txt o.npz {MODEL}",
+    ),
     "another_activation_than_that_of_the_index": (
         "activation=.gelu. was asked for",
         "index in --activation gelu",
