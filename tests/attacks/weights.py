@@ -743,6 +743,7 @@ def web():
 TYPED = {  # calls from Python with a wrong argument, and what must be said
     "a_name_that_is_too_long": (lambda: miniclip.load("x" * 300), "no weights file at x{300}$"),
     "a_card_that_is_not_there": (lambda: miniclip.load("web", "cuda"), "cuda is not available"),
+    "the_folder_of_a_run": (lambda: miniclip.load(WRITTEN / "run"), "give the file checkpoint.pt"),
     "a_folder_below_a_file": (
         lambda: save_huggingface(tiny(), "/dev/null/hf", our_checkpoint(tiny(), "c.pt")),
         "cannot be written",
