@@ -9,6 +9,7 @@ a file never is, even if there is no such file.
 """
 
 import contextlib
+import json
 import os
 import re
 from collections.abc import Collection
@@ -100,6 +101,12 @@ def _of_clip(repository, names):
     return {name for name in names if name.startswith("open_clip") or not is_timm}
 
 
+def _files_of(weights):
+    """The names of the files that hold the tensors of `weights`, a file of tensors or an index."""
+    is_index = weights.name.endswith(INDEX)
+    return json.loads(weights.read_bytes())["weight_map"].values() if is_index else [weights.name]
+
+
 def is_known(name: str) -> bool:
     """Whether `locate` may look for a name: of a released model, or of a repository of the hub."""
     return (
@@ -140,13 +147,13 @@ def locate(name: str) -> Path:
     import huggingface_hub as hub
 
     for repository in repositories:
-        # not in the cache, no valid name, or no home folder
-        with contextlib.suppress(OSError, ValueError, RuntimeError):
+        # not in the cache, no valid name, no home folder, or a damaged index
+        with contextlib.suppress(Exception):
             here = Path(hub.snapshot_download(repository, local_files_only=True))
             names = _of_clip(repository, os.listdir(here))
             weights = weights_among(names) or ""
             config = "open_clip_config.json" if weights.startswith("open_clip") else "config.json"
-            if weights and config in names:
+            if {config, *_files_of(here / weights)} <= names:
                 return here
     with refusing(
         f"{name} is not on this machine, and cannot be downloaded (try again, or {by_hand})"

@@ -187,6 +187,17 @@ def test_a_cached_folder_without_its_config_is_not_enough(server, home, folder):
     assert names.locate("ViT-B/32") == snapshot and server.asked
 
 
+def test_a_download_of_several_files_that_was_interrupted_is_completed(server, home, folder):
+    weights, part = folder / "model.safetensors", folder / "model-00001-of-00001.safetensors"
+    index = {"weight_map": dict.fromkeys(load_file(weights), part.name)}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    weights.rename(part)
+    snapshot = cached(home, "somebody--a.clip")
+    for name in ("config.json", "model.safetensors.index.json"):
+        shutil.copy(folder / name, snapshot)
+    assert miniclip.load("hf-hub:somebody/a.clip")[0] and (snapshot / part.name).exists()
+
+
 def test_without_the_hubs_package_one_sentence_says_what_to_do(home, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "huggingface_hub", None)
     must_refuse("pip install huggingface_hub, or hf download openai", miniclip.load, "ViT-B/32")
