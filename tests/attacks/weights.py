@@ -448,6 +448,7 @@ def outputs_over_somebody_elses_files(folder):
     keeps("w.safetensors", lambda **how: save_openclip(released, "w.safetensors", **how))
     keeps("hf/config.json", lambda **how: save_huggingface(small, "hf", tokenizer, **how))
     keeps("a.pt", lambda **how: save_average("a.pt", *average, **how))
+    must_refuse("c.pt exists", save_average, "c.pt", *average)  # as best.pt of a run
     run = shutil.copy(WRITTEN / "run/checkpoint.pt", ".")
     must_refuse("of a run, with its opt", save_average, run, *average, overwrite=True)
 
