@@ -82,6 +82,9 @@ BESIDE = """config.json open_clip_config.json preprocessor_config.json processor
     adapter_config.json vocab.json merges.txt tokenizer.json tokenizer_config.json
     special_tokens_map.json added_tokens.json""".split()
 
+# the files of which one says how pictures are normalized
+TOLD_BY = {"preprocessor_config.json", "processor_config.json", "open_clip_config.json"}
+
 
 def weights_among(names: Collection[str]) -> str | None:
     """The name of the weights to read, among the names of the files in one folder, or None.
@@ -119,6 +122,9 @@ def is_known(name: str) -> bool:
 def locate(name: str) -> Path:
     """The file or the folder with the weights of a known name. They are downloaded if necessary.
 
+    transformers may have left the weights of a repository in the cache without the file that says
+    how pictures are normalized. This file is then downloaded, if the hub can be reached.
+
     Raises UserError if a file in ~/.cache/clip does not have the SHA-256 that OpenAI published, or
     if the weights are not on this machine and cannot be downloaded.
     """
@@ -146,6 +152,7 @@ def locate(name: str) -> Path:
     )
     import huggingface_hub as hub
 
+    partial = None
     for repository in repositories:
         # not in the cache, no valid name, no home folder, or a damaged index
         with contextlib.suppress(Exception):
@@ -154,14 +161,15 @@ def locate(name: str) -> Path:
             weights = weights_among(names) or ""
             config = "open_clip_config.json" if weights.startswith("open_clip") else "config.json"
             if {config, *_files_of(here / weights)} <= names:
-                return here
-    with refusing(
-        f"{name} is not on this machine, and cannot be downloaded (try again, or {by_hand})"
-    ):
-        files = hub.model_info(repositories[0], timeout=ANSWER_S).siblings
+                if names & TOLD_BY or not name.startswith(HUB):  # OpenAI's normalization is known
+                    return here
+                partial = here
+    failed = f"{name} is not on this machine, and cannot be downloaded (try again, or {by_hand})"
+    with contextlib.suppress(Exception) if partial else refusing(failed):
+        of = dict(repo_id=repositories[0], revision=partial and partial.name)  # a commit, or main
+        files = hub.model_info(**of, timeout=ANSWER_S).siblings
         weights = weights_among(_of_clip(repositories[0], [file.rfilename for file in files]))
         refuse({f"its repository holds none of {', '.join(IN_FOLDER)}": weights is None})
         parts = weights.removesuffix(INDEX).replace(".", "-*.")  # files of a model in several files
-        return Path(
-            hub.snapshot_download(repositories[0], allow_patterns=[weights, parts, *BESIDE])
-        )
+        return Path(hub.snapshot_download(**of, allow_patterns=[weights, parts, *BESIDE]))
+    return partial

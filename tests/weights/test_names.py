@@ -187,6 +187,22 @@ def test_a_cached_folder_without_its_config_is_not_enough(server, home, folder):
     assert names.locate("ViT-B/32") == snapshot and server.asked
 
 
+def test_weights_that_transformers_has_left_in_the_cache_are_completed_if_possible(
+    server, home, folder, monkeypatch
+):
+    snapshot = cached(home, "somebody--a.clip")
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(folder / name, snapshot)
+    asked = {"image_processor": {"image_mean": [0.5] * 3}}
+    (folder / "processor_config.json").write_text(json.dumps(asked))
+    (folder / "preprocessor_config.json").unlink()
+    with monkeypatch.context() as offline:
+        offline.setattr(hub.constants, "HF_HUB_OFFLINE", True)
+        assert names.locate("hf-hub:somebody/a.clip") == snapshot
+    must_refuse("image_mean is .0.5, 0.5, 0.5", miniclip.load, "hf-hub:somebody/a.clip")
+    assert not any("/main" in line for line in server.asked), "main may be another commit by now"
+
+
 def test_a_download_of_several_files_that_was_interrupted_is_completed(server, home, folder):
     weights, part = folder / "model.safetensors", folder / "model-00001-of-00001.safetensors"
     index = {"weight_map": dict.fromkeys(load_file(weights), part.name)}
