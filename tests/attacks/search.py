@@ -487,6 +487,10 @@ REFUSED = {
             ("captions_of_flickr8k", "no.jpg#0\\ta cup\\n"),
         )
     },
+    "another_model_than_that_of_the_index": (
+        "not with web .*; name the first with --checkpoint, or choose another folder",
+        "find cup in --checkpoint web",
+    ),
     "rows_of_a_table_in_the_place_of_sentences": (
         r'the sentence "id.*" has a tab, as the rows of a table have',
         "printf 'id\\tsentence\\n1\\ta cup\\n' > a.txt",
