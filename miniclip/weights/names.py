@@ -76,8 +76,8 @@ IN_FOLDER = (
     "open_clip_model.safetensors",
     "open_clip_pytorch_model.bin",
 )
-# what `load` reads beside the weights; processor_config.json is all that transformers 5 writes about
-# the pictures, and an adapter is refused
+# What `load` reads beside the weights. About pictures transformers 5 writes processor_config.json
+# alone, and a folder with an adapter is refused.
 BESIDE = """config.json open_clip_config.json preprocessor_config.json processor_config.json
     adapter_config.json vocab.json merges.txt tokenizer.json tokenizer_config.json
     special_tokens_map.json added_tokens.json""".split()
