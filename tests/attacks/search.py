@@ -488,7 +488,7 @@ REFUSED = {
         )
     },
     "another_model_than_that_of_the_index": (
-        "not with web .*; name the first with --checkpoint, or choose another folder",
+        "not with web .*; name the first with --checkpoint, choose another folder",
         "find cup in --checkpoint web",
     ),
     "rows_of_a_table_in_the_place_of_sentences": (

@@ -508,7 +508,8 @@ const main = async () => {
   $("#query").onchange({target: {files: [file]}});
   const wrong = await said("#search-wrong");
   $("#search").hidden = true;
-  const cells = takes("cat\\ndog", "<table>"), web = takes("", "<img>"), finder = takes("a.png", "");
+  const cells = takes("cat\\ndog", "<table>");
+  const web = takes("", "<img>"), finder = takes("a.png", "");
   console.log(JSON.stringify({wrong, cells, web, finder}));
 };
 main();
