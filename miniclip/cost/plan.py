@@ -71,7 +71,8 @@ def plan(
     refuse(
         {
             f"no GPU is called {gpu!r}; there are {', '.join(GPUS)}": gpu not in GPUS,
-            f"the {gpu} cannot compute in {precision}; it can in fp16 and fp32": (
+            f"the {gpu} cannot compute in {precision}; it can in "
+            f"{', '.join(name for name in PRECISIONS if card.get(name))}": (
                 precision not in PRECISIONS or not card.get(precision)
             ),
             f"{world} GPUs cannot share a batch of {batch_size} pairs": not 1

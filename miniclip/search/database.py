@@ -124,8 +124,9 @@ class Index:
             {
                 f"{printable(self.place)} was made with the model {printable(self.file)} "
                 f"({self.digest[:12]}, {self.activation}), not with {printable(encoder.file)} "
-                f"({encoder.digest[:12]}, {encoder.model.config['activation']}); choose another "
-                "folder with --index, or delete this index": (
+                f"({encoder.digest[:12]}, {encoder.model.config['activation']}); name the "
+                "first with --checkpoint, choose another folder with --index, or delete this "
+                "index": (
                     (self.digest, self.features.shape[1])
                     != (encoder.digest, encoder.model.config["embed_dim"])
                 )

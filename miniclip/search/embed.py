@@ -178,6 +178,7 @@ def check_sentences(encoder: Encoder, sentences: list[str]) -> None:
 
     - if numpy's array of these sentences would take more than MOST_BYTES;
     - if a sentence has a NUL, because numpy drops a NUL at the end of a string;
+    - if a sentence has a tab, because it may be a row of a table;
     - if a sentence has no words, but only characters that cannot be seen.
     """
     lengths = [len(encoder.tokenizer.encode(sentence)) for sentence in sentences]
@@ -190,6 +191,9 @@ def check_sentences(encoder: Encoder, sentences: list[str]) -> None:
         ]
         * (size > MOST_BYTES),
         "has the character NUL; leave it out": [s for s in sentences if "\0" in s],
+        "has a tab, as the rows of a table have; leave only the sentence in its line": [
+            s for s in sentences if "\t" in s
+        ],
         "has no words; leave it out": [s for s in sentences if not has_words(s)],
     }
     refuse(

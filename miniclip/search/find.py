@@ -97,6 +97,7 @@ def open_search(
 
 @checked
 @torch.inference_mode()
+@torch.autocast("cpu", enabled=False)  # which a caller may have switched on
 def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Find the k rows of `features` (N, E) that are nearest to a unit query (E,).
 

@@ -266,7 +266,10 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
     @app.post("/classify")
     def classify():
         asked = parameters("classes", "template", "row")
-        typed, template = re.split(r"[,\n]", asked.get("classes", "")), asked.get("template", "{}")
+        typed, template = (
+            re.split(r"[,，、\t\n]", asked.get("classes", "")),
+            asked.get("template", "{}"),
+        )
         # the tokenizer takes "Heart" and "heart" for the same name: one class, as first spelled
         spelled = {clean(name): name.strip() for name in reversed(typed)}
         names = [spelled[key] for key in dict.fromkeys(map(clean, typed)) if has_words(key)]

@@ -54,7 +54,7 @@ def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bo
     for name in ("image.onnx", "text.onnx"):
         check_new(Path(folder) / name, overwrite)
     to_write(folder, model)  # raises if a weight is NaN or infinite
-    model = copy.deepcopy(model).eval().to(dtype)  # the caller's model is not changed
+    model = copy.deepcopy(model).eval().to("cpu", dtype)  # the caller's model is not changed
     of_pictures, whole = (
         sum(x.nbytes for x in m.state_dict().values()) for m in (model.visual, model)
     )
@@ -69,8 +69,8 @@ def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bo
         }
     )
     towers = {
-        "image.onnx": (model.visual, torch.zeros(2, 3, size, size, dtype=dtype)),
-        "text.onnx": (_Text(model), torch.zeros(2, length, dtype=torch.long)),
+        "image.onnx": (model.visual, torch.zeros(2, 3, size, size, dtype=dtype, device="cpu")),
+        "text.onnx": (_Text(model), torch.zeros(2, length, dtype=torch.long, device="cpu")),
     }
     made = {}
     for name, (tower, example) in towers.items():

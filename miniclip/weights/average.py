@@ -9,7 +9,7 @@ Lesson: lessons/19_finetuning.md.
 
 import torch
 
-from miniclip.common import check_output, refuse
+from miniclip.common import check_new, check_output, refuse
 from miniclip.objectives import PLAIN
 from miniclip.training import checkpoint
 from miniclip.weights import reading
@@ -60,9 +60,10 @@ def save_average(path, alpha, names, state, model, tokenizer, run, overwrite=Fal
     - run: the fine-tuned checkpoint, or {} if no run of miniclip made the weights. The run's
       options, the digest of its pairs and their hashes are kept, so that eval.py finds the pairs,
       and recognizes them if they were moved or have changed.
-    - overwrite: replace a file that miniclip did not write.
+    - overwrite: replace a file that exists. The checkpoint of a run is never replaced.
     """
     check_output(path, reading.by_miniclip, overwrite)
+    check_new(path, overwrite)  # best.pt of a run may be the only copy
     kept = "options pairs packages pairs_digest learned".split()
     kept = {name: run[name] for name in kept if name in run}
     whole = dict(

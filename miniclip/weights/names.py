@@ -9,6 +9,7 @@ a file never is, even if there is no such file.
 """
 
 import contextlib
+import json
 import os
 import re
 from collections.abc import Collection
@@ -75,8 +76,14 @@ IN_FOLDER = (
     "open_clip_model.safetensors",
     "open_clip_pytorch_model.bin",
 )
-BESIDE = """config.json open_clip_config.json preprocessor_config.json vocab.json merges.txt
-    tokenizer.json tokenizer_config.json special_tokens_map.json added_tokens.json""".split()
+# What `load` reads beside the weights. About pictures transformers 5 writes processor_config.json
+# alone, and a folder with an adapter is refused.
+BESIDE = """config.json open_clip_config.json preprocessor_config.json processor_config.json
+    adapter_config.json vocab.json merges.txt tokenizer.json tokenizer_config.json
+    special_tokens_map.json added_tokens.json""".split()
+
+# the files of which one says how pictures are normalized
+TOLD_BY = {"preprocessor_config.json", "processor_config.json", "open_clip_config.json"}
 
 
 def weights_among(names: Collection[str]) -> str | None:
@@ -97,6 +104,12 @@ def _of_clip(repository, names):
     return {name for name in names if name.startswith("open_clip") or not is_timm}
 
 
+def _files_of(weights):
+    """The names of the files that hold the tensors of `weights`, a file of tensors or an index."""
+    is_index = weights.name.endswith(INDEX)
+    return json.loads(weights.read_bytes())["weight_map"].values() if is_index else [weights.name]
+
+
 def is_known(name: str) -> bool:
     """Whether `locate` may look for a name: of a released model, or of a repository of the hub."""
     return (
@@ -108,6 +121,9 @@ def is_known(name: str) -> bool:
 
 def locate(name: str) -> Path:
     """The file or the folder with the weights of a known name. They are downloaded if necessary.
+
+    transformers may have left the weights of a repository in the cache without the file that says
+    how pictures are normalized. This file is then downloaded, if the hub can be reached.
 
     Raises UserError if a file in ~/.cache/clip does not have the SHA-256 that OpenAI published, or
     if the weights are not on this machine and cannot be downloaded.
@@ -136,22 +152,24 @@ def locate(name: str) -> Path:
     )
     import huggingface_hub as hub
 
+    partial = None
     for repository in repositories:
-        # not in the cache, no valid name, or no home folder
-        with contextlib.suppress(OSError, ValueError, RuntimeError):
+        # not in the cache, no valid name, no home folder, or a damaged index
+        with contextlib.suppress(Exception):
             here = Path(hub.snapshot_download(repository, local_files_only=True))
             names = _of_clip(repository, os.listdir(here))
             weights = weights_among(names) or ""
             config = "open_clip_config.json" if weights.startswith("open_clip") else "config.json"
-            if weights and config in names:
-                return here
-    with refusing(
-        f"{name} is not on this machine, and cannot be downloaded (try again, or {by_hand})"
-    ):
-        files = hub.model_info(repositories[0], timeout=ANSWER_S).siblings
+            if {config, *_files_of(here / weights)} <= names:
+                if names & TOLD_BY or not name.startswith(HUB):  # OpenAI's normalization is known
+                    return here
+                partial = here
+    failed = f"{name} is not on this machine, and cannot be downloaded (try again, or {by_hand})"
+    with contextlib.suppress(Exception) if partial else refusing(failed):
+        of = dict(repo_id=repositories[0], revision=partial and partial.name)  # a commit, or main
+        files = hub.model_info(**of, timeout=ANSWER_S).siblings
         weights = weights_among(_of_clip(repositories[0], [file.rfilename for file in files]))
         refuse({f"its repository holds none of {', '.join(IN_FOLDER)}": weights is None})
         parts = weights.removesuffix(INDEX).replace(".", "-*.")  # files of a model in several files
-        return Path(
-            hub.snapshot_download(repositories[0], allow_patterns=[weights, parts, *BESIDE])
-        )
+        return Path(hub.snapshot_download(**of, allow_patterns=[weights, parts, *BESIDE]))
+    return partial

@@ -83,7 +83,8 @@ def read(path: str | Path) -> dict:
     path, found = Path(path), {"notes": {}, "activation": None}
     refuse(
         {
-            f"the folder {path} holds none of {', '.join(IN_FOLDER)}": os.path.isdir(path),
+            f"the folder {path} holds none of {', '.join(IN_FOLDER)}; of a run of train.py give "
+            "the file checkpoint.pt": os.path.isdir(path),
             **odd_file(path),
             f"there is no weights file at {path}": not os.path.isfile(path),
         }

@@ -487,6 +487,15 @@ REFUSED = {
             ("captions_of_flickr8k", "no.jpg#0\\ta cup\\n"),
         )
     },
+    "another_model_than_that_of_the_index": (
+        "not with web .*; name the first with --checkpoint, choose another folder",
+        "find cup in --checkpoint web",
+    ),
+    "rows_of_a_table_in_the_place_of_sentences": (
+        r'the sentence "id.*" has a tab, as the rows of a table have',
+        "printf 'id\\tsentence\\n1\\ta cup\\n' > a.txt",
+        f"embed a.txt o.npz {MODEL}",
+    ),
     "another_activation_than_that_of_the_index": (
         "activation=.gelu. was asked for",
         "index in --activation gelu",

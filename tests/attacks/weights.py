@@ -448,6 +448,7 @@ def outputs_over_somebody_elses_files(folder):
     keeps("w.safetensors", lambda **how: save_openclip(released, "w.safetensors", **how))
     keeps("hf/config.json", lambda **how: save_huggingface(small, "hf", tokenizer, **how))
     keeps("a.pt", lambda **how: save_average("a.pt", *average, **how))
+    must_refuse("c.pt exists", save_average, "c.pt", *average)  # as best.pt of a run
     run = shutil.copy(WRITTEN / "run/checkpoint.pt", ".")
     must_refuse("of a run, with its opt", save_average, run, *average, overwrite=True)
 
@@ -743,6 +744,7 @@ def web():
 TYPED = {  # calls from Python with a wrong argument, and what must be said
     "a_name_that_is_too_long": (lambda: miniclip.load("x" * 300), "no weights file at x{300}$"),
     "a_card_that_is_not_there": (lambda: miniclip.load("web", "cuda"), "cuda is not available"),
+    "the_folder_of_a_run": (lambda: miniclip.load(WRITTEN / "run"), "give the file checkpoint.pt"),
     "a_folder_below_a_file": (
         lambda: save_huggingface(tiny(), "/dev/null/hf", our_checkpoint(tiny(), "c.pt")),
         "cannot be written",

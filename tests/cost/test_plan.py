@@ -351,8 +351,9 @@ def test_the_table_has_the_gflop_of_the_plan(measured):
     "how, sentence",
     [
         (dict(gpu="v1000"), "no GPU is called 'v1000'; there are v100"),
-        (dict(precision="bf16"), "the v100 cannot compute in bf16"),
+        (dict(precision="bf16"), "the v100 cannot compute in bf16; it can in fp16, fp32$"),
         (dict(precision="int8"), "the v100 cannot compute in int8"),
+        (dict(precision="int8", gpu="h100"), "in int8; it can in fp16, bf16, fp32$"),
         (dict(world=9, batch_size=8), "9 GPUs cannot share a batch of 8"),
         (dict(world=0), "0 GPUs"),
         (dict(micro_batch=0), "at least 1 pair"),

@@ -150,6 +150,13 @@ def test_a_query_is_of_32_bits_and_read_only_features_are_searched_silently(enco
     assert nearest(features, wanted, 1)[1].tolist() == [3] and not recwarn.list
 
 
+def test_a_search_inside_autocast_finds_what_it_finds_outside():
+    rows = F.normalize(torch.randn(99, 64, generator=torch.Generator().manual_seed(0)), dim=1)
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = nearest(rows.numpy(), rows[0], 99)
+    assert all(map(torch.equal, inside, nearest(rows.numpy(), rows[0], 99)))
+
+
 def test_the_length_of_a_pictures_features_does_not_matter_beside_words(encoder):
     short, long = (find.query(encoder, "cup", torch.eye(128)[3] * length) for length in (0.3, 9))
     torch.testing.assert_close(short, long, rtol=0, atol=1e-6)  # rounding of unit vectors

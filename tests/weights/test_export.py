@@ -40,6 +40,16 @@ def test_both_towers_in_onnx_give_the_features_of_any_batch(
             assert error < (0.02 if half else 1e-5), (name, error)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("device", [pytest.param("cuda", marks=pytest.mark.gpu), "meta"])
+def test_a_model_is_exported_from_any_device(tmp_path, device):
+    pytest.importorskip("onnxscript")
+    model = create_model("vit_mini", 520, vision_layers=1, text_layers=1)
+    with torch.device(device):  # as after torch.set_default_device in a notebook
+        export.save_onnx(model.to(device if device == "cuda" else "cpu"), tmp_path)
+    assert (tmp_path / "text.onnx").stat().st_size
+
+
 @pytest.mark.parametrize("tower", ["image", "text"])
 def test_an_exported_tower_takes_any_batch(tower):
     model = create_model("vit_mini", 520, vision_layers=1, text_layers=1).eval()

@@ -143,6 +143,22 @@ def test_any_repository_has_a_name_and_may_hold_several_files(server, folder):
 
 
 @pytest.mark.parametrize(
+    "name, says",
+    [
+        ("processor_config.json", "image_mean is .0.5, 0.5, 0.5"),  # transformers 5 writes it alone
+        ("adapter_config.json", "holds an adapter"),
+    ],
+)
+def test_a_file_that_makes_a_folder_be_refused_is_downloaded_with_the_weights(
+    server, folder, name, says
+):
+    (folder / "preprocessor_config.json").unlink()
+    (folder / name).write_text(json.dumps({"image_processor": {"image_mean": [0.5] * 3}}))
+    for source in (folder, "hf-hub:somebody/a.clip"):
+        must_refuse(says, miniclip.load, source)
+
+
+@pytest.mark.parametrize(
     "wrong",
     ["404", pytest.param("interrupted", marks=pytest.mark.slow)],  # the hub tries again
 )
@@ -169,6 +185,33 @@ def test_a_cached_folder_without_its_config_is_not_enough(server, home, folder):
     assert names.locate("ViT-B/32") == snapshot and not server.asked
     (snapshot / "config.json").unlink()
     assert names.locate("ViT-B/32") == snapshot and server.asked
+
+
+def test_weights_that_transformers_has_left_in_the_cache_are_completed_if_possible(
+    server, home, folder, monkeypatch
+):
+    snapshot = cached(home, "somebody--a.clip")
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(folder / name, snapshot)
+    asked = {"image_processor": {"image_mean": [0.5] * 3}}
+    (folder / "processor_config.json").write_text(json.dumps(asked))
+    (folder / "preprocessor_config.json").unlink()
+    with monkeypatch.context() as offline:
+        offline.setattr(hub.constants, "HF_HUB_OFFLINE", True)
+        assert names.locate("hf-hub:somebody/a.clip") == snapshot
+    must_refuse("image_mean is .0.5, 0.5, 0.5", miniclip.load, "hf-hub:somebody/a.clip")
+    assert not any("/main" in line for line in server.asked), "main may be another commit by now"
+
+
+def test_a_download_of_several_files_that_was_interrupted_is_completed(server, home, folder):
+    weights, part = folder / "model.safetensors", folder / "model-00001-of-00001.safetensors"
+    index = {"weight_map": dict.fromkeys(load_file(weights), part.name)}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    weights.rename(part)
+    snapshot = cached(home, "somebody--a.clip")
+    for name in ("config.json", "model.safetensors.index.json"):
+        shutil.copy(folder / name, snapshot)
+    assert miniclip.load("hf-hub:somebody/a.clip")[0] and (snapshot / part.name).exists()
 
 
 def test_without_the_hubs_package_one_sentence_says_what_to_do(home, monkeypatch):
