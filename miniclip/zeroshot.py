@@ -210,7 +210,8 @@ def classify(images: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     UserError for other shapes, and for scores that are NaN or infinite."""
     fit = images.ndim == weights.ndim == 2 and images.shape[1] == len(weights) and weights.numel()
     refuse({"images must be (K, E), and weights (E, classes)": not fit})
-    scores = images.float() @ weights.float()
+    with torch.autocast(images.device.type, enabled=False):  # 16 bits make ties of different scores
+        scores = images.float() @ weights.float()
     refuse({"the features are NaN or infinite": not scores.isfinite().all()})
     return scores.argmax(1)
 

@@ -132,6 +132,11 @@ def test_text_files_say_one_thing_a_line(tmp_path):
     assert read_lines(tmp_path / "names.txt", "classes") == ["hot dog", "cat", "a\u2028b\fc", "d"]
 
 
+def test_close_scores_are_told_apart_under_autocast():
+    with torch.autocast("cpu", torch.bfloat16):
+        assert classify(torch.tensor([[0.25]]), torch.tensor([[1.0, 1.001]])).tolist() == [1]
+
+
 def test_the_classifier_equals_open_clips():
     """Of a small model of open_clip with random weights, and of the same in ours."""
     open_clip = pytest.importorskip("open_clip")

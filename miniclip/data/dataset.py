@@ -150,12 +150,14 @@ class Pairs:
             digest.update(json.dumps([self.where(i), *self.captions(i)]).encode())
         return digest.hexdigest()
 
-    def hash_of(self, i) -> int | None:
-        """A number below 2^63 by which pair i is recognized in another source or another order: a
-        hash of its captions and of the file name of its picture, without folders. None: a pair of
-        this source cannot be recognized."""
-        name = self.where(i).replace("\\", "/").rpartition("/")[2]
-        return text_hash(json.dumps([name, *sorted(self.captions(i))])) >> 1
+    def hashes_of(self, i, name=None) -> set:
+        """Numbers below 2^63, of which one is enough to recognize pair i in another source or
+        another order. They are hashes of the picture's file name, without folders, and of the
+        captions: of all together, and of each alone, because another source may have only some of
+        them. name: what stands for the file name. {None}: the pair cannot be recognized."""
+        name = (name or self.where(i)).replace("\\", "/").rpartition("/")[2]
+        own = (*sorted(self.captions(i)),)
+        return {text_hash(json.dumps([name, *said])) >> 1 for said in {own, *zip(own)}}
 
     def order(self, indices, seed, epoch) -> np.ndarray:
         """`indices` in the order of one epoch: int64, see `shuffled`."""
@@ -201,7 +203,7 @@ class Joined(Pairs):
     captions = functools.partialmethod(_of_source, "captions")
     stamp = functools.partialmethod(_of_source, "stamp")
     where = functools.partialmethod(_of_source, "where")
-    hash_of = functools.partialmethod(_of_source, "hash_of")
+    hashes_of = functools.partialmethod(_of_source, "hashes_of")
 
     @functools.cached_property
     def digest(self):
@@ -257,8 +259,9 @@ def some_pairs(text):
 def _listed(pairs, path):
     """The indices in a list that `curate` wrote.
 
-    The names in the list must be those of the pairs. Reading a name from a shard takes long, so for
-    shards only some names of a long list are compared. Raises UserError, or OSError when the file
+    The names in the list must be those of the pairs, and the captions must have the queries, because
+    other records or shards may have the same names. Reading from a shard takes long, so for shards
+    only some pairs of a long list are compared. Raises UserError, or OSError when the file
     cannot be read.
     """
     train, found, others, last = pairs.splits["train"], [], False, ""
@@ -267,12 +270,12 @@ def _listed(pairs, path):
         with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             rows = csv.reader((last := line for line in lines(file)), strict=True)
             if (columns := next(rows, [])[:3]) == LIST_COLUMNS:
-                for number, (i, name, _) in enumerate(rows):
+                for number, (i, name, query) in enumerate(rows):
                     found.append(int(i))
-                    # shards read each name from the disk
+                    # shards read each name and caption from the disk
                     if number < 1000 or number % 100 == 0 or hasattr(pairs, "wheres"):
-                        is_there = 0 <= found[-1] < len(pairs)
-                        others = others or not is_there or pairs.where(found[-1]) != name
+                        is_there = 0 <= found[-1] < len(pairs) and pairs.where(found[-1]) == name
+                        others = others or not is_there or not _matches(pairs, found[-1], query)
     except (ValueError, OverflowError, csv.Error):
         raise UserError(f"{printable(path)} is damaged after {len(found):,} pairs") from None
     known = found and np.isin(found, train).all() and len(np.unique(found)) == len(found)
@@ -289,6 +292,11 @@ def _listed(pairs, path):
         }
     )
     return np.array(found) if isinstance(train, np.ndarray) else found
+
+
+def _matches(pairs, i, query):
+    """Whether a query of `curate` is in a name of pair i, as whole words."""
+    return any(f" {query} " in f" {' '.join(words(name))} " for name in pairs.names(i))
 
 
 def file_hash(path, kind: str):

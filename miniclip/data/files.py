@@ -11,6 +11,7 @@ If there is a column `split`, it decides instead. Left out: fetching URLs.
 
 import codecs
 import csv
+import hashlib
 import itertools
 import os
 import re
@@ -79,7 +80,7 @@ def divided(wheres: list[str], marks: list[int]) -> dict[str, list[int]]:
 
 
 class Files(Pairs):
-    """Pairs from rows. Rows with the same picture are one pair.
+    """Pairs from rows. Rows with the same path, or with the same bytes of a file, are one pair.
 
     rows: an iterator over (name, picture, captions, mark, problem). In each row:
         the name is what messages call the row;
@@ -95,7 +96,8 @@ class Files(Pairs):
     """
 
     def __init__(self, name, root, rows, skipped, empty="no rows"):
-        pairs = {}  # {path, or else the name of the row: (source, {caption: True}, mark)}
+        # {path, bytes, or else the name of the row: (name of the row, source, {caption: True}, mark)}
+        pairs = {}
         for row, picture, captions, part, why in tqdm(
             rows, "looking at pictures", delay=1, disable=None
         ):
@@ -103,18 +105,21 @@ class Files(Pairs):
                 captions = dict.fromkeys(filter(has_words, map(one_line, captions)), True)
                 refuse({why: why, "an empty caption": not captions})
                 source = source_of(picture, root)
-                key = source if isinstance(source, str) else row
+                key = source if isinstance(source, (str, bytes)) else row
                 # a function gives its picture later, and the picture is checked then
                 if key not in pairs and not callable(source):
                     image_io.check(source)
-                _, known, before = pairs.get(key, (source, {}, part))
+                first, _, known, before = pairs.get(key, (row, source, {}, part))
                 known.update(captions)
-                pairs[key] = source, known, max(before, part)
+                pairs[key] = first, source, known, max(before, part)
             except UserError as error:
                 skipped.append((row, str(error)))
         refuse({f"{printable(name)} gives no pair: {report_skipped(skipped) or empty}": not pairs})
-        self.wheres = [relative_to(key, root) if os.path.isabs(key) else key for key in pairs]
-        self.sources, captions, marks = zip(*pairs.values())
+        names, self.sources, captions, marks = zip(*pairs.values())
+        self.wheres = [
+            relative_to(source, root) if isinstance(source, str) else row
+            for row, source in zip(names, self.sources)
+        ]
         self.paths = [source for source in self.sources if isinstance(source, str)]
         super().__init__(name, captions, {}, skipped)
         self.splits = divided(self.wheres, marks)
@@ -126,6 +131,13 @@ class Files(Pairs):
     def stamp(self, i):
         """See Pairs."""
         return fingerprint(self.sources[i]) if isinstance(self.sources[i], str) else None
+
+    def hashes_of(self, i):
+        """See Pairs. The number of a record may be that of another record elsewhere. So a picture
+        without a path is recognized by its bytes, if the source holds them."""
+        source = self.sources[i]
+        name = hashlib.sha256(source).hexdigest() if isinstance(source, bytes) else self.where(i)
+        return super().hashes_of(i, name) if isinstance(source, (bytes, str)) else {None}
 
     def where(self, i):
         """The path of picture i, relative to the csv or the folder, or else the name of its row."""

@@ -30,7 +30,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from miniclip.bpe.cleaning import clean
+from miniclip.bpe.cleaning import clean, has_words
 from miniclip.common import checked, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import (
@@ -56,7 +56,8 @@ from miniclip.data.files import (
 from miniclip.data.shards.shards import expand
 from miniclip.data.shards.tar_index import DOTS, MOST_TEXT_BYTES, TARS, key_and_suffix, scan
 
-WHOLE = re.compile(r"[-+]?\d{1,19}(\.0+)?")  # a label that is a number; spreadsheets write 3 as 3.0
+# a label that is a whole number; some programs write 3 as 3.0, or as 3,0 in many languages
+WHOLE = re.compile(r"[-+]?\d{1,19}(\.0+|,0)?")
 # what CLIP_benchmark puts beside its folders of shards: the names of the classes, and templates
 NAMES, TEMPLATES = "classnames.txt", "zeroshot_classification_templates.txt"
 # {file of the class names: (number of label bytes before each picture, {files: their split})}. The
@@ -190,7 +191,7 @@ def open_labelled(source: str | Path | Iterable, class_names=None) -> Labelled:
     skipped, paths = [], [Path(os.path.abspath(path)) for one in sources for path in _paths(one)]
     root, rows, names_file = _read(printable(name), paths, skipped)
     pictures = _Pictures(name, str(root), rows, skipped, "it holds no pictures")
-    found = {one_line(label) for _, _, (label,), _, why in rows if not why}
+    found = {one_line(said) for _, _, (said,), _, why in rows if not why and has_words(said)}
     names, positions = _named(printable(name), found, class_names, names_file)
     everything = range(len(pictures))
     labels = {i: positions[pictures.captions(i)[0]] for i in everything}
@@ -270,7 +271,7 @@ def _named(shown, found, class_names, names_file):
     numbers = all(map(WHOLE.fullmatch, found))
 
     def key(label):
-        return int(label.partition(".")[0]) if numbers and WHOLE.fullmatch(label) else label
+        return int(re.split("[.,]", label)[0]) if numbers and WHOLE.fullmatch(label) else label
 
     spelled = {key(label): label for label in sorted(found, reverse=True)}  # 3 and 03 are the same
     order, listed = sorted(spelled), not isinstance(class_names, (dict, type(None)))

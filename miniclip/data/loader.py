@@ -233,12 +233,12 @@ def batches(
     low, high = (1, 1) if scale is None else scale if len(scale) == 2 else (0, 0)
     indices = np.asarray(indices if hasattr(indices, "__array__") else [*indices])
     batch_size = min(batch_size, indices.size)
-    are_pairs = indices.dtype.kind in "iu" and indices.size
+    are_pairs = indices.dtype.kind in "iu" and indices.size and indices.ndim == 1
     least = min(batch_size, image_size, world, 1 if micro_batch is None else micro_batch)
     refuse(
         {
             "there are no pairs to make batches from": not indices.size,
-            f"indices must be numbers of pairs, from 0 to {len(pairs) - 1}": not (
+            f"indices must be a list of numbers of pairs, from 0 to {len(pairs) - 1}": not (
                 are_pairs and 0 <= indices.min() and indices.max() < len(pairs)
             ),
             f"scale must be (low, high) with 0 < low <= high <= 1, or None, not {scale}": not (

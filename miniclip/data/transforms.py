@@ -200,8 +200,11 @@ def normalize(images: torch.Tensor) -> torch.Tensor:
 def _constants(device):
     """255, the means and the deviations, as tensors on a device. 255 is a tensor because CUDA would
     multiply by the reciprocal of a Python number (torch 2.13), which rounds differently."""
-    mean, std = (torch.tensor(numbers, device=device).view(3, 1, 1) for numbers in (MEAN, STD))
-    return torch.tensor(255.0, device=device), mean, std
+    mean, std = (  # in float32, because the default dtype may be another one, such as bfloat16
+        torch.tensor(numbers, dtype=torch.float32, device=device).view(3, 1, 1)
+        for numbers in (MEAN, STD)
+    )
+    return torch.tensor(255.0, dtype=torch.float32, device=device), mean, std
 
 
 def moved(image, turn, size, shift):

@@ -64,7 +64,7 @@ def open_data(
     The run's own pairs are recognized by their digest, also if their files were moved or copied. The
     digest includes --keep and --val-data, so the files of these options must still be there.
 
-    All other pairs are compared with the hashes in the checkpoint (Pairs.hash_of). Pairs that the
+    All other pairs are compared with the hashes in the checkpoint (Pairs.hashes_of). Pairs that the
     model was trained on are left out, and a printed sentence says how many. Another sentence says if
     they cannot be recognized, because the pairs are in shards, or because the run is of an older
     version or had too many pairs. Raises UserError if no pair is left to test.
@@ -118,7 +118,9 @@ def open_data(
     if source and not trained_on and not pairs.homes:
         learned = [learned_by(file) for file in (content, start or {})]
         known = {h for hashes in learned if hashes is not None for h in hashes.tolist()}
-        is_known = [bool(known) and pairs.hash_of(i) in known for i in range(len(pairs))]
+        is_known = [
+            bool(known) and not known.isdisjoint(pairs.hashes_of(i)) for i in range(len(pairs))
+        ]
         splits = {"train": True, "others" if any(is_known) else "all": False}
         pairs.splits = {
             k: [i for i, x in enumerate(is_known) if x == of] for k, of in splits.items()
@@ -129,7 +131,7 @@ def open_data(
                 f"the model was trained on {sum(is_known):,} of the {len(pairs):,} pairs of "
                 f"{printable(source)}; the others are tested"
             )
-        elif None in learned or known and pairs.hash_of(0) is None:
+        elif None in learned or known and None in pairs.hashes_of(0):
             print(
                 f"all pairs of {printable(source)} are tested. If the model was trained on some of them, "
                 "they cannot be recognized"

@@ -31,7 +31,7 @@ BEST = "best.pt"  # what evaluation/held_out.py writes
 WRITTEN = "checkpoint.pt log.jsonl results.json curves.png retrieval.png".split()  # by a run
 # {suffix: bytes that are in a run's files, and in hardly any other files}
 OURS = {".jsonl": b'"pairs_per_s": ', ".json": b'\n  "machine": {', ".png": MARKS[0]}
-MOST_LEARNED = 1 << 20  # pairs whose hashes are in a checkpoint: 8 MB
+MOST_LEARNED = 1 << 20  # pairs whose hashes are in a checkpoint: 8 MB if each has one caption
 SHORTEST_S = 20  # the shortest time between two saves, if the clock decides
 SHARE = 0.02  # training waits for saves at most 2 % of the time
 # The types of a checkpoint's parts. A resumed run needs all of them except the packages and what
@@ -72,7 +72,7 @@ def _strange(x):
 
 
 def learned_by(content):
-    """The hashes (Pairs.hash_of) of the pairs that a model was trained on, an int64 tensor. None if
+    """The hashes (Pairs.hashes_of) of the pairs that a model was trained on, an int64 tensor. None if
     its run does not say. content: what the file of the weights holds. For weights that no run of
     train.py made, there are none."""
     found, options = content.get("learned"), content.get("options", {})
@@ -93,9 +93,9 @@ def describe(config, model, tokenizer, pairs, start):
     """
     train, learned = pairs.splits["train"], [] if start is None else start.get("learned")
     is_built_in = config.data in (None, *BUILT_IN)
-    own = [] if is_built_in else map(pairs.hash_of, train[:MOST_LEARNED])
+    first = [] if is_built_in else train[:MOST_LEARNED]
     if learned is not None:
-        learned = {*own, *map(int, learned)}
+        learned = {h for i in first for h in pairs.hashes_of(i)} | {*map(int, learned)}
         is_known = len(train) <= MOST_LEARNED and None not in learned
         learned = torch.tensor(sorted(learned), dtype=torch.long) if is_known else None
     return dict(

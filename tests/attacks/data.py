@@ -280,6 +280,14 @@ REFUSED = {
         "tail -n 1 l.csv >> l.csv",
         "keep l.csv s",
     ),
+    "a_list_of_shards_that_were_packed_again_from_other_pairs": (
+        "l.csv does not fit the training pairs of s",
+        "pack pairs.csv s",
+        "curate s l.csv",
+        "sed -i 's/a word/red cup/' pairs.csv",
+        "pack pairs.csv s --overwrite",
+        "keep l.csv s",
+    ),
     "a_pipe_as_a_csv": (
         "pipe.csv is a pipe or a device; save",
         "mkfifo pipe.csv",
@@ -684,6 +692,16 @@ READ = {
         "cp 0.png p",
         "classes p",
     ),
+    "labels_that_are_whole_numbers_with_a_decimal_comma": (
+        r"^\['2,0', '3,0', '10,0'\] \[\]$",
+        r"printf 'path;label\n0.png;10,0\n1.png;2,0\n2.png;3,0\n' > l.csv",
+        "classes l.csv",
+    ),
+    "a_label_that_is_invisible": (
+        r"^\['cat', 'dog'\] \[\('line 4, 2.png', 'an empty caption'\)\]$",
+        r"printf 'path,label\n0.png,cat\n1.png,dog\n2.png,\342\200\213\n' > l.csv",
+        "classes l.csv",
+    ),
     "two_labels_of_one_picture": (
         r"^\['cat', 'dog'\] \[\('0.png', 'it has several labels, of which the first is used'\)\]$",
         r"printf 'path,label\n0.png,cat\n1.png,dog\n./0.png,dog\n' > l.csv",
@@ -921,6 +939,33 @@ def a_picture_that_another_has_replaced_late_in_a_long_list(folder):
     keep_pairs(open_pairs("p.csv"), "o.csv")
     write("p.csv", rows.replace("\n1101.png", "\n1102.png"))
     keep_pairs(open_pairs("p.csv"), "o.csv")
+
+
+@attack(code=0, says=r"^\[\('a', 'b'\), \('c',\)\] \[\]$")
+def records_that_repeat_the_bytes_of_a_picture(folder):
+    said(open_pairs([(PNG, "a"), (picture("PNG", size=(9, 8)), "c"), (bytes(bytearray(PNG)), "b")]))
+
+
+@attack(code=0)
+def pairs_of_which_another_source_has_some_in_another_order(folder):
+    csv_of("0.png,a", "0.png,b", "1.png,c")
+    for one, two in (("0.png", "1.png"), (PNG, picture("PNG", size=(9, 8)))):
+        first = open_pairs([(one, ["a", "b"]), (two, "c")])
+        other = open_pairs([(two, "c"), (one, "b")])
+        met = [
+            [not p.isdisjoint(other.hashes_of(k)) for k in (0, 1)]
+            for p in map(first.hashes_of, (0, 1))
+        ]
+        assert met == [[False, True], [True, False]], met
+
+
+@attack(code=0, says=r"(?s)^.*'no picture'.*\n\[\('a word',\), \('x',\)\] \[\]$")
+def a_shard_of_pictures_that_an_older_pillow_could_not_read(folder):
+    write_tar("a.tar", {"0.png": PNG, "0.txt": b"a word", "1.webp": PNG, "1.txt": b"x"}.items())
+    index.SUFFIXES.remove(".png")
+    said(open_pairs("a.tar"))
+    index.SUFFIXES.add(".png")
+    said(open_pairs("a.tar"))
 
 
 @attack(code=0)

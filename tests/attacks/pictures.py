@@ -14,7 +14,7 @@ from PIL import Image
 from miniclip.data import open_pairs
 from miniclip.data.image_io import check, read
 from miniclip.data.threads import in_threads, read_all
-from miniclip.data.transforms import Preprocess
+from miniclip.data.transforms import MEAN, STD, Preprocess
 from tests.attacks import attack, table
 from tests.data.tars import heic, png, png_chunk
 
@@ -113,6 +113,15 @@ table(
     lambda image: Preprocess(8)(image),
     "preprocessing_{}",
 )
+
+
+@attack(code=0)
+def preprocessing_while_the_default_dtype_is_bfloat16(folder):
+    torch.set_default_dtype(torch.bfloat16)
+    mean, std = (torch.tensor(numbers, dtype=torch.float32) for numbers in (MEAN, STD))
+    assert torch.equal(Preprocess(8)(Image.new("RGB", (9, 9)))[:, 0, 0], -mean / std)
+
+
 UNKNOWN = "not a picture that can be read"
 table(
     {

@@ -182,7 +182,7 @@ def test_every_rank_has_the_same_number_of_parts_and_none_is_empty_or_too_large(
         (range(3), dict(rank=3, world=4), "3 pairs cannot be shared by 4"),
         *(
             (indices, {}, "numbers of pairs, from 0 to 2")
-            for indices in ([True, False, True], [0.5, 1.5], [-1], [0, 3])
+            for indices in ([True, False, True], [0.5, 1.5], [-1], [0, 3], [[0, 1]])
         ),
         *(
             (range(3), dict(scale=scale), r"\(low, high\) with 0 < low <= high <= 1")

@@ -143,9 +143,15 @@ def build(paths: list[str], names: list[str], keys=CAPTION_KEYS):
     """The index of some shards: (rows (n,) of ROW, [(name, reason)] of what cannot be used).
 
     names: what messages call the shards at `paths`. keys: see captions_of. The index comes from the
-    cache if it was made from shards with the same fingerprints.
+    cache if it was made from shards with the same fingerprints, and with a Pillow
+    that reads the same kinds of pictures.
     """
-    made_of = {"layout": LAYOUT, "keys": keys, "shards": [fingerprint(path) for path in paths]}
+    made_of = {
+        "layout": LAYOUT,
+        "keys": keys,
+        "kinds": sorted(SUFFIXES),  # a newer Pillow may read more of them
+        "shards": [fingerprint(path) for path in paths],
+    }
 
     def make():
         shards = [*zip(range(len(paths)), paths, names, itertools.repeat(keys))]
