@@ -150,12 +150,12 @@ class Pairs:
             digest.update(json.dumps([self.where(i), *self.captions(i)]).encode())
         return digest.hexdigest()
 
-    def hash_of(self, i) -> int | None:
-        """A number below 2^63 by which pair i is recognized in another source or another order: a
-        hash of its captions and of the file name of its picture, without folders. None: a pair of
-        this source cannot be recognized."""
-        name = self.where(i).replace("\\", "/").rpartition("/")[2]
-        return text_hash(json.dumps([name, *sorted(self.captions(i))])) >> 1
+    def hashes_of(self, i) -> set[int]:
+        """Numbers below 2^63 by which pair i is recognized in another source, in another order, or
+        beside some of its captions only. Each is a hash of the file name of its picture, without
+        folders, and of one caption. One more is of all captions; older checkpoints have no other.
+        The set is empty if a pair of this source cannot be recognized."""
+        return hashes(self.where(i), self.captions(i))
 
     def order(self, indices, seed, epoch) -> np.ndarray:
         """`indices` in the order of one epoch: int64, see `shuffled`."""
@@ -201,7 +201,7 @@ class Joined(Pairs):
     captions = functools.partialmethod(_of_source, "captions")
     stamp = functools.partialmethod(_of_source, "stamp")
     where = functools.partialmethod(_of_source, "where")
-    hash_of = functools.partialmethod(_of_source, "hash_of")
+    hashes_of = functools.partialmethod(_of_source, "hashes_of")
 
     @functools.cached_property
     def digest(self):
@@ -319,6 +319,12 @@ def text_hash(text: str) -> int:
     """A number below 2^64, the same on every machine: the first 8 bytes of the text's SHA-256."""
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:8], "big")
+
+
+def hashes(name: str, captions) -> set[int]:
+    """See Pairs.hashes_of. name: the path of the picture."""
+    name, own = name.replace("\\", "/").rpartition("/")[2], sorted(captions)
+    return {text_hash(json.dumps([name, *some])) >> 1 for some in (own, *([c] for c in own))}
 
 
 def is_held_out(text: str) -> bool:

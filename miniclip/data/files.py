@@ -11,6 +11,7 @@ If there is a column `split`, it decides instead. Left out: fetching URLs.
 
 import codecs
 import csv
+import hashlib
 import itertools
 import os
 import re
@@ -27,6 +28,7 @@ from miniclip.data.dataset import (
     Pairs,
     file_size,
     fingerprint,
+    hashes,
     is_held_out,
     lines,
     one_line,
@@ -126,6 +128,12 @@ class Files(Pairs):
     def stamp(self, i):
         """See Pairs."""
         return fingerprint(self.sources[i]) if isinstance(self.sources[i], str) else None
+
+    def hashes_of(self, i):
+        """See Pairs. A picture without a path is recognized by its bytes, if it is given by them."""
+        source = self.sources[i]
+        name = hashlib.sha256(source).hexdigest() if isinstance(source, bytes) else source
+        return hashes(name, self.captions(i)) if isinstance(name, str) else set()
 
     def where(self, i):
         """The path of picture i, relative to the csv or the folder, or else the name of its row."""

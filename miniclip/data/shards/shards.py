@@ -105,8 +105,9 @@ class Shards(Pairs):
             name = f"byte {row['picture']}"
         return f"{self.shards[row['shard']]}: {name}"
 
-    def hash_of(self, i):
-        """See Pairs. All captions would have to be read."""
+    def hashes_of(self, i):
+        """None: all captions would have to be read. See Pairs."""
+        return set()
 
     @functools.cached_property
     def digest(self):
