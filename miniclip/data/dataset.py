@@ -150,12 +150,15 @@ class Pairs:
             digest.update(json.dumps([self.where(i), *self.captions(i)]).encode())
         return digest.hexdigest()
 
-    def hashes_of(self, i) -> set[int]:
+    def hashes_of(self, i, name: str | None = None) -> set[int]:
         """Numbers below 2^63 by which pair i is recognized in another source, in another order, or
         beside some of its captions only. Each is a hash of the file name of its picture, without
         folders, and of one caption. One more is of all captions; older checkpoints have no other.
-        The set is empty if a pair of this source cannot be recognized."""
-        return hashes(self.where(i), self.captions(i))
+        The set is empty if a pair of this source cannot be recognized. name: what stands in the
+        place of the file name."""
+        name = (name or self.where(i)).replace("\\", "/").rpartition("/")[2]
+        own = sorted(self.captions(i))
+        return {text_hash(json.dumps([name, *some])) >> 1 for some in (own, *([c] for c in own))}
 
     def order(self, indices, seed, epoch) -> np.ndarray:
         """`indices` in the order of one epoch: int64, see `shuffled`."""
@@ -319,12 +322,6 @@ def text_hash(text: str) -> int:
     """A number below 2^64, the same on every machine: the first 8 bytes of the text's SHA-256."""
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:8], "big")
-
-
-def hashes(name: str, captions) -> set[int]:
-    """See Pairs.hashes_of. name: the path of the picture."""
-    name, own = name.replace("\\", "/").rpartition("/")[2], sorted(captions)
-    return {text_hash(json.dumps([name, *some])) >> 1 for some in (own, *([c] for c in own))}
 
 
 def is_held_out(text: str) -> bool:

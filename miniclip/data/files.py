@@ -28,7 +28,6 @@ from miniclip.data.dataset import (
     Pairs,
     file_size,
     fingerprint,
-    hashes,
     is_held_out,
     lines,
     one_line,
@@ -133,7 +132,7 @@ class Files(Pairs):
         """See Pairs. A picture without a path is recognized by its bytes, if it is given by them."""
         source = self.sources[i]
         name = hashlib.sha256(source).hexdigest() if isinstance(source, bytes) else source
-        return hashes(name, self.captions(i)) if isinstance(name, str) else set()
+        return super().hashes_of(i, name) if isinstance(name, str) else set()
 
     def where(self, i):
         """The path of picture i, relative to the csv or the folder, or else the name of its row."""

@@ -31,9 +31,7 @@ BEST = "best.pt"  # what evaluation/held_out.py writes
 WRITTEN = "checkpoint.pt log.jsonl results.json curves.png retrieval.png".split()  # by a run
 # {suffix: bytes that are in a run's files, and in hardly any other files}
 OURS = {".jsonl": b'"pairs_per_s": ', ".json": b'\n  "machine": {', ".png": MARKS[0]}
-MOST_LEARNED = (
-    1 << 20
-)  # pairs whose hashes are in a checkpoint: 8 MB, or more with several captions
+MOST_LEARNED = 1 << 20  # pairs whose hashes are in a checkpoint, for each caption 8 bytes
 SHORTEST_S = 20  # the shortest time between two saves, if the clock decides
 SHARE = 0.02  # training waits for saves at most 2 % of the time
 # The types of a checkpoint's parts. A resumed run needs all of them except the packages and what

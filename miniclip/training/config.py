@@ -203,9 +203,8 @@ class Config(SimpleNamespace):
             group = group.add_mutually_exclusive_group() if options is LONG else group
             for name, how in options.items():
                 group.add_argument(spelled(name), **how)
-        options = vars(parser.parse_args(argv))
-        typed = sys.argv if argv is None else [prog, *argv]
-        config = cls(beta2=None, eps=None, typed=typed, **options)
+        config = cls(beta2=None, eps=None, **vars(parser.parse_args(argv)))
+        config.typed = sys.argv if argv is None else [prog, *argv]
         if isinstance(config.pairs, str):
             parser.renamed("--pairs LIST", "--keep LIST")
             config.pairs, config.keep = None, config.keep or config.pairs
