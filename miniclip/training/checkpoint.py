@@ -86,10 +86,11 @@ def learned_by(content):
 
 
 def hold_back(pairs, contents):
-    """Remove pairs from the held-out splits of a run if its model had learned them before the run
-    began, and print how many. Otherwise the scores on these splits would be too good.
+    """Remove pairs from the held-out splits of a run if its model learned them in another run, and
+    print how many. Otherwise the scores on these splits would be too good.
 
-    pairs: the pairs of the run. contents: what the files of the model and of earlier models hold.
+    pairs: the pairs of the run. contents: what the files of the model and of other models hold, for
+    example of the model that it was tuned from.
     """
     found = filter(torch.is_tensor, map(learned_by, contents))
     known = {h for hashes in found for h in hashes.tolist()}
@@ -101,8 +102,8 @@ def hold_back(pairs, contents):
     if left := sum(map(len, held_out.values())) - sum(map(len, kept.values())):
         pairs.splits |= kept
         print0(
-            f"{left:,} of the pairs that are held out were learned by the weights before this "
-            "training; they are left out of the test"
+            f"{left:,} of the pairs that are held out were learned in another training of these "
+            "weights; they are left out of the test"
         )
 
 
