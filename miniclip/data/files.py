@@ -129,7 +129,7 @@ class Files(Pairs):
         return fingerprint(self.sources[i]) if isinstance(self.sources[i], str) else None
 
     def hashes_of(self, i):
-        """See Pairs. A picture without a path is recognized by its bytes, if it is given by them."""
+        """See Pairs. A picture that is given by its bytes is recognized by them."""
         source = self.sources[i]
         name = hashlib.sha256(source).hexdigest() if isinstance(source, bytes) else source
         return super().hashes_of(i, name) if isinstance(name, str) else set()

@@ -66,11 +66,11 @@ def open_data(
 
     All other pairs are compared with the hashes in the checkpoint (Pairs.hashes_of). Pairs that the
     model was trained on are left out, and a printed sentence says how many. Another sentence says if
-    none was recognized. They cannot be recognized if they are in shards, or if the run is of an older
-    version or had too many pairs. Raises UserError if no pair is left to test.
+    none was recognized. Pairs in shards cannot be recognized, and neither can those of a run of an
+    older version or with too many pairs. Raises UserError if no pair is left to test.
 
-    Among the run's own pairs, the ones that the model had learned before this run began, or that the
-    model of `start` has learned, are not tested either (checkpoint.hold_back).
+    Among the run's own pairs, the ones that the model had learned before this run began are not
+    tested either, and neither are those that the model of `start` has learned (hold_back).
     """
     run = content.get("options", {}) if content.get("format") == FORMAT else {}
     refuse(
@@ -134,8 +134,8 @@ def open_data(
             )
         else:
             print(
-                f"all pairs of {printable(source)} are tested, because none of them was recognized as one "
-                "that the model was trained on"
+                f"all pairs of {printable(source)} are tested, because none of them was recognized "
+                "as one that the model was trained on"
             )
     if trained_on:
         hold_back(pairs, (content, start or {}))

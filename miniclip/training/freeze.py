@@ -23,7 +23,7 @@ def tower_of(name):
 
 def freeze(model, tower):
     """Freeze the "image" or the "text" tower of a model in training mode, or neither for None.
-    Raises UserError for another tower, and for a model that another one than torch.compile wraps."""
+    Raises UserError for another tower, and for a model inside a wrapper, except torch.compile's."""
     own_config(model)  # in another wrapper the names of parameters do not tell the tower
     refuse(
         {f"the tower must be image or text, not {tower!r}": tower not in (None, "image", "text")}

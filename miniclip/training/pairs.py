@@ -16,8 +16,8 @@ LONGEST = 1000  # characters of a caption from which the vocabulary is learned
 
 
 def open_run(config, saved=None, start=None):
-    """The pairs that a run trains on. saved, start: what train.py's `starting_point` returned. Pairs
-    that `start` has learned, and this run does not train on, are not held out either.
+    """The pairs that a run trains on. saved, start: what train.py's `starting_point` returned.
+    Pairs that `start` has learned, and this run does not train on, are not held out either.
 
     Raises UserError on all ranks if the pairs cannot be read, or are no longer the pairs that the
     run was started with.
