@@ -339,9 +339,9 @@ def main(argv=None):
     start = None
     if args.before:
         names = args.before[0], args.checkpoint
-        start = weight_average.read_start(names, model, args.activation)
+        start = *weight_average.read_start(names, model, args.activation), content
         if args.save:
-            weight_average.save(args.save, names, args.alpha, start[0], model, tokenizer, content)
+            weight_average.save(args.save, names, args.alpha, start, model, tokenizer, content)
             return
 
     # Fetching the pairs may take minutes. So the files of --classes, --images, --templates and

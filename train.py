@@ -174,7 +174,7 @@ def report(config, model, tokenizer, pairs, run, device):
         scores = families.scores_of(features, pairs)
         results["zero_shot"] = families.zero_shot(scores, pairs, pairs.tested)
         print(families.sentence(results["zero_shot"]))
-    command_line = process_group.launched(*sys.argv)
+    command_line = process_group.launched(*config.typed)
     about_run = {
         "commands": dict.fromkeys(results, command_line),
         "command": command_line,
@@ -209,7 +209,7 @@ def main(argv=None):
         saved, start = starting_point(config)
         with process_group.together(), checkpoint.resuming(config.out, saved):
             config.complete(saved, start, device)  # fills in defaults, refuses conflicts
-        pairs = open_run(config, saved)
+        pairs = open_run(config, saved, start)
         saver = checkpoint.Saver(config.out / "checkpoint.pt", config.save_every)
         # `run` knows the number of the step, when the run is over, and when to save
         run = Monitor(config, len(pairs.splits["train"]), pairs.skipped, saver.due, device)

@@ -25,7 +25,7 @@ def other_csv(pairs_csv, tmp_path_factory):
     """The same pictures with other captions."""
     rows = pairs_csv.read_text().replace("\npictures", f"\n{pairs_csv.parent}/pictures")
     data = tmp_path_factory.mktemp("other") / "other.csv"
-    data.write_text(rows.replace(",top", ",upper part"))
+    data.write_text(rows.replace(",top", ",upper part").replace(".png,", ".png,a "))
     return data
 
 

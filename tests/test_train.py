@@ -31,10 +31,11 @@ def test_a_run_learns_and_writes_its_files(pairs_csv, tmp_path):
     found = final(tmp_path / "run")
     assert found["config"]["tokenizer"] == Tokenizer.from_state(found["tokenizer"]).digest
     pairs = open_pairs(str(pairs_csv))
-    learned = sorted(set().union(*map(pairs.hashes_of, pairs.splits["train"])))
+    learned = sorted(h for i in pairs.splits["train"] for h in pairs.hashes_of(i))
     assert found["learned"].tolist() == learned
     results = json.loads((tmp_path / "run/results.json").read_text())
     assert results["steps"] == 60 and results["seed"] == 0
+    assert results["command"].startswith("python train.py --data "), "the words that main was given"
     heldout = results["heldout"]["text_to_image"]
     assert set(heldout) >= {"R@1", "R@5", "R@10", "median_rank", "n", "gallery"}
 

@@ -80,7 +80,7 @@ def main(argv=None):
         saved, start = train.starting_point(config)
         with checkpoint.resuming(config.out, saved):
             config.complete(saved, start, device)
-        pairs = open_run(config, saved)
+        pairs = open_run(config, saved, start)
         saver = checkpoint.Saver(config.out / "checkpoint.pt", config.save_every)
         run = Monitor(config, len(pairs.splits["train"]), pairs.skipped, saver.due, device)
         with checkpoint.resuming(config.out, saved):

@@ -150,14 +150,15 @@ class Pairs:
             digest.update(json.dumps([self.where(i), *self.captions(i)]).encode())
         return digest.hexdigest()
 
-    def hashes_of(self, i, name=None) -> set:
-        """Numbers below 2^63, of which one is enough to recognize pair i in another source or
-        another order. They are hashes of the picture's file name, without folders, and of the
-        captions: of all together, and of each alone, because another source may have only some of
-        them. name: what stands for the file name. {None}: the pair cannot be recognized."""
+    def hashes_of(self, i, name: str | None = None) -> set[int]:
+        """Numbers below 2^63 by which pair i is recognized in another source, in another order, or
+        beside some of its captions only. Each is a hash of the file name of its picture, without
+        folders, and of one caption. One more is of all captions; older checkpoints have no other.
+        The set is empty if a pair of this source cannot be recognized. name: what stands in the
+        place of the file name."""
         name = (name or self.where(i)).replace("\\", "/").rpartition("/")[2]
-        own = (*sorted(self.captions(i)),)
-        return {text_hash(json.dumps([name, *said])) >> 1 for said in {own, *zip(own)}}
+        own = sorted(self.captions(i))
+        return {text_hash(json.dumps([name, *some])) >> 1 for some in (own, *([c] for c in own))}
 
     def order(self, indices, seed, epoch) -> np.ndarray:
         """`indices` in the order of one epoch: int64, see `shuffled`."""

@@ -133,11 +133,10 @@ class Files(Pairs):
         return fingerprint(self.sources[i]) if isinstance(self.sources[i], str) else None
 
     def hashes_of(self, i):
-        """See Pairs. The number of a record may be that of another record elsewhere. So a picture
-        without a path is recognized by its bytes, if the source holds them."""
+        """See Pairs. A picture that is given by its bytes is recognized by them."""
         source = self.sources[i]
         name = hashlib.sha256(source).hexdigest() if isinstance(source, bytes) else self.where(i)
-        return super().hashes_of(i, name) if isinstance(source, (bytes, str)) else {None}
+        return super().hashes_of(i, name) if isinstance(source, (bytes, str)) else set()
 
     def where(self, i):
         """The path of picture i, relative to the csv or the folder, or else the name of its row."""

@@ -30,6 +30,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from miniclip import plots
 from miniclip.bpe.cleaning import clean, has_words
 from miniclip.common import checked, refuse
 from miniclip.data import image_io
@@ -60,6 +61,8 @@ from miniclip.data.shards.tar_index import DOTS, MOST_TEXT_BYTES, TARS, key_and_
 WHOLE = re.compile(r"[-+]?\d{1,19}(\.0+|,0)?")
 # what CLIP_benchmark puts beside its folders of shards: the names of the classes, and templates
 NAMES, TEMPLATES = "classnames.txt", "zeroshot_classification_templates.txt"
+# what train.py and eval.py draw into their folders, which may lie among the pictures
+FIGURES = {f"{n}.png" for n in "average curves duplicates retrieval search shift shots".split()}
 # {file of the class names: (number of label bytes before each picture, {files: their split})}. The
 # last of the label bytes is the class.
 CIFAR = {
@@ -252,7 +255,8 @@ def _read(shown, paths, skipped):
     if first.is_dir():
         walked = [(Path(folder), names) for folder, names in walk(root, skipped)]
         paths = [folder / name for folder, names in walked for name in names]
-        pictures = [path for path in paths if image_io.is_picture(path.name)]
+        figures = {path for path in paths if path.name in FIGURES and plots.is_figure(path)}
+        pictures = [p for p in paths if image_io.is_picture(p.name) and p not in figures]
         held = {folder for path in pictures for folder in path.parents}
         skipped += [
             (f"{folder.relative_to(root)}/", "no picture, so no class")

@@ -35,7 +35,7 @@ from miniclip.evaluation.features import (
 )
 from miniclip.evaluation.report.writer import Report
 from miniclip.evaluation.retrieval import evaluate_heldout
-from miniclip.training.checkpoint import FORMAT, learned_by
+from miniclip.training.checkpoint import FORMAT, hold_back, learned_by
 from miniclip.zeroshot import classify, imagenet
 
 PLAIN_TEMPLATES = ["{}", GENERIC, "a picture of a {}."]
@@ -66,8 +66,11 @@ def open_data(
 
     All other pairs are compared with the hashes in the checkpoint (Pairs.hashes_of). Pairs that the
     model was trained on are left out, and a printed sentence says how many. Another sentence says if
-    they cannot be recognized, because the pairs are in shards, or because the run is of an older
-    version or had too many pairs. Raises UserError if no pair is left to test.
+    none was recognized. Pairs in shards cannot be recognized, and neither can those of a run of an
+    older version or with too many pairs. Raises UserError if no pair is left to test.
+
+    Among the run's own pairs, the ones that the model had learned before this run began are not
+    tested either, and neither are those that the model of `start` has learned (hold_back).
     """
     run = content.get("options", {}) if content.get("format") == FORMAT else {}
     refuse(
@@ -118,9 +121,7 @@ def open_data(
     if source and not trained_on and not pairs.homes:
         learned = [learned_by(file) for file in (content, start or {})]
         known = {h for hashes in learned if hashes is not None for h in hashes.tolist()}
-        is_known = [
-            bool(known) and not known.isdisjoint(pairs.hashes_of(i)) for i in range(len(pairs))
-        ]
+        is_known = [bool(known and known & pairs.hashes_of(i)) for i in range(len(pairs))]
         splits = {"train": True, "others" if any(is_known) else "all": False}
         pairs.splits = {
             k: [i for i, x in enumerate(is_known) if x == of] for k, of in splits.items()
@@ -131,11 +132,13 @@ def open_data(
                 f"the model was trained on {sum(is_known):,} of the {len(pairs):,} pairs of "
                 f"{printable(source)}; the others are tested"
             )
-        elif None in learned or known and None in pairs.hashes_of(0):
+        else:
             print(
-                f"all pairs of {printable(source)} are tested. If the model was trained on some of them, "
-                "they cannot be recognized"
+                f"all pairs of {printable(source)} are tested, because none of them was recognized "
+                "as one that the model was trained on"
             )
+    if trained_on:
+        hold_back(pairs, (content, start or {}))
     return pairs, trained_on
 
 
@@ -281,7 +284,8 @@ class EvalContext:
     shifts: dict  # {name: (source, indices, labels)}, the same classes in other pictures
     report: Report  # what the sections write to
     seeds: int  # how many draws of each number of shots
-    # if averages are asked for, the model before fine-tuning: what weight_average.read_start returns
+    # if averages are asked for, the model before fine-tuning: what weight_average.read_start
+    # returned, and what the file of the fine-tuned model holds
     start: tuple | None = None
 
     @functools.cached_property

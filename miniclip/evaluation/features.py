@@ -29,8 +29,10 @@ def picture_source(pictures):
 
 
 class FeatureCache:
-    """A model and its tokenizer, with the image features and classifiers computed so far. keep: whether
-    image features are also read from and written to a file of the cache (data/cache.py)."""
+    """A model and its tokenizer, with the image features and classifiers computed so far. They
+    belong to the weights that the model had, so make a new FeatureCache after the weights changed.
+    keep: whether image features are also read from and written to a file of the cache
+    (data/cache.py)."""
 
     def __init__(self, model, tokenizer, keep=False):
         self.model, self.tokenizer, self.keep = model, tokenizer, keep
@@ -47,6 +49,7 @@ class FeatureCache:
 
         A picture that cannot be read is left out. source: pairs, drawings or labelled pictures.
         """
+        indices = list(indices)  # an iterator could be read only once
         # the entry holds the source itself, so that its id is not given to another object
         known = self._images.setdefault(id(source), (source, {}))[1]
         new = list(dict.fromkeys(i for i in indices if i not in known))

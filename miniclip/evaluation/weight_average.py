@@ -6,6 +6,7 @@ learned from before fine-tuning, if these are other pairs, which shows what fine
 Lesson: lessons/19_finetuning.md.
 """
 
+import torch
 from tqdm import tqdm
 
 from miniclip import plots
@@ -38,13 +39,16 @@ def read_start(names: tuple[str, str], tuned, activation: str | None = None) -> 
 
 
 def save(path, names, alpha, start, model, tokenizer, run) -> None:
-    """Write the average of one alpha as a checkpoint, for eval.py, `load` and train.py --init.
+    """Write the average of one alpha as a checkpoint, for eval.py, `load` and train.py --init. It
+    has learned what either of the two models has learned.
 
-    alpha: None means DEFAULT; start: the state dict of the earlier model. The other arguments are
-    those of save_average.
+    alpha: None means DEFAULT; start: what read_start returned. The other arguments are those of
+    save_average.
     """
     alpha = DEFAULT if alpha is None else alpha
-    state = average.interpolate(start, model.state_dict(), alpha)
+    state = average.interpolate(start[0], model.state_dict(), alpha)
+    learned = [checkpoint.learned_by(content) for content in (start[1], run)]
+    run = run | {"learned": None if None in learned else torch.cat(learned).unique()}
     average.save_average(path, alpha, names, state, model, tokenizer, run, overwrite=True)
     print(f"{path}: {1 - alpha:g} of {names[0]} and {alpha:g} of {names[1]}")
 
@@ -61,7 +65,7 @@ def tests_of(context):
     if not context.trained_on_pairs or context.start[1].get("format") != checkpoint.FORMAT:
         return tests
     try:
-        old, _ = open_data(context.start[1])
+        old, _ = open_data(context.start[1], start=context.start[3])
     except UserError as error:
         context.report.say(f"The pairs from before fine-tuning are left out: {error}.")
         return tests

@@ -5,7 +5,8 @@ CLIP, figure 2)."""
 import torch
 from torch import nn
 
-from miniclip.common import UserError
+from miniclip.bpe.cleaning import has_words
+from miniclip.common import UserError, refuse
 from miniclip.model.clip import CLIP, evaluating
 from miniclip.model.text import is_word
 
@@ -56,10 +57,14 @@ class Predictive(nn.Module):
     @torch.inference_mode()
     def name_scores(self, features, tokenizer, names, templates):
         """The score of each name for each picture, which is -pair_losses averaged over the
-        templates: (K, classes) fp32 on the CPU. features: (K, ...), what encode_image returned."""
+        templates: (K, classes) fp32 on the CPU. features: (K, ...), what encode_image returned.
+
+        Raises UserError for a name without words, whose score would be the highest of all, and for
+        a text that does not fit into the context."""
+        refuse({"a class name is empty, or has no words": not all(map(has_words, names))})
         device = next(self.parameters()).device
         texts = [template.replace("{}", name) for name in names for template in templates]
-        tokens = [tokenizer([text], trim=True).to(device) for text in texts]
+        tokens = [tokenizer([text], trim=True, truncate=False).to(device) for text in texts]
         scores = torch.empty(len(features), len(texts))
         with evaluating(self):
             for rows in torch.arange(len(features)).split(ROWS) if len(features) else ():

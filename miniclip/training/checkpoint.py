@@ -19,7 +19,7 @@ import torch
 from miniclip.common import UserError, check_output, holds, odd_file, refuse, refusing, replacing
 from miniclip.data import BUILT_IN
 from miniclip.distributed import process_group
-from miniclip.distributed.collectives import dist_info
+from miniclip.distributed.collectives import dist_info, print0
 from miniclip.plots import MARKS
 from miniclip.training import archive
 
@@ -31,7 +31,7 @@ BEST = "best.pt"  # what evaluation/held_out.py writes
 WRITTEN = "checkpoint.pt log.jsonl results.json curves.png retrieval.png".split()  # by a run
 # {suffix: bytes that are in a run's files, and in hardly any other files}
 OURS = {".jsonl": b'"pairs_per_s": ', ".json": b'\n  "machine": {', ".png": MARKS[0]}
-MOST_LEARNED = 1 << 20  # pairs whose hashes are in a checkpoint: 8 MB if each has one caption
+MOST_LEARNED = 1 << 20  # pairs whose hashes are in a checkpoint, for each caption 8 bytes
 SHORTEST_S = 20  # the shortest time between two saves, if the clock decides
 SHARE = 0.02  # training waits for saves at most 2 % of the time
 # The types of a checkpoint's parts. A resumed run needs all of them except the packages and what
@@ -72,16 +72,39 @@ def _strange(x):
 
 
 def learned_by(content):
-    """The hashes (Pairs.hashes_of) of the pairs that a model was trained on, an int64 tensor. None if
-    its run does not say. content: what the file of the weights holds. For weights that no run of
+    """The hashes (Pairs.hashes_of) of the pairs that a model was trained on, an int64 tensor. None
+    if its run does not say. content: what the file of the weights holds. For weights that no run of
     train.py made, there are none."""
     found, options = content.get("learned"), content.get("options", {})
     if torch.is_tensor(found) and found.dtype == torch.long and found.ndim == 1:
         return found
-    is_known = content.get("format") != FORMAT or (
-        options.get("data") in (None, *BUILT_IN) and not options.get("init")
+    is_known = "learned" not in content and (
+        content.get("format") != FORMAT
+        or (options.get("data") in (None, *BUILT_IN) and not options.get("init"))
     )
     return torch.empty(0, dtype=torch.long) if is_known else None
+
+
+def hold_back(pairs, contents):
+    """Remove pairs from the held-out splits of a run if its model learned them in another run, and
+    print how many. Otherwise the scores on these splits would be too good.
+
+    pairs: the pairs of the run. contents: what the files of the model and of other models hold, for
+    example of the model that it was tuned from.
+    """
+    found = filter(torch.is_tensor, map(learned_by, contents))
+    known = {h for hashes in found for h in hashes.tolist()}
+    held_out = {split: own for split, own in pairs.splits.items() if known and split != "train"}
+    known &= {h for own in held_out.values() for i in own for h in pairs.hashes_of(i)}
+    if known:  # a pair that is held out may have the name and the caption of one that is not
+        known -= {h for i in pairs.splits["train"] for h in pairs.hashes_of(i)}
+    kept = {k: [i for i in x if known.isdisjoint(pairs.hashes_of(i))] for k, x in held_out.items()}
+    if left := sum(map(len, held_out.values())) - sum(map(len, kept.values())):
+        pairs.splits |= kept
+        print0(
+            f"{left:,} of the pairs that are held out were learned in another training of these "
+            "weights; they are left out of the test"
+        )
 
 
 def describe(config, model, tokenizer, pairs, start):
@@ -93,11 +116,12 @@ def describe(config, model, tokenizer, pairs, start):
     """
     train, learned = pairs.splits["train"], [] if start is None else start.get("learned")
     is_built_in = config.data in (None, *BUILT_IN)
-    first = [] if is_built_in else train[:MOST_LEARNED]
+    own = [] if is_built_in else train[:MOST_LEARNED]
     if learned is not None:
-        learned = {h for i in first for h in pairs.hashes_of(i)} | {*map(int, learned)}
-        is_known = len(train) <= MOST_LEARNED and None not in learned
-        learned = torch.tensor(sorted(learned), dtype=torch.long) if is_known else None
+        own = {h for i in own for h in pairs.hashes_of(i)}
+        is_known = is_built_in or own and len(train) <= MOST_LEARNED
+        both = sorted(own.union(map(int, learned)))
+        learned = torch.tensor(both, dtype=torch.long) if is_known else None
     return dict(
         config=model.config,
         tokenizer=tokenizer.state(),

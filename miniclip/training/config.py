@@ -7,6 +7,7 @@ values from the checkpoint if the run is resumed, and otherwise from the recipe 
 
 import argparse
 import importlib.util
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -187,7 +188,8 @@ OF_RUN = WHAT | TUNING | LONG | HOW  # these define a run; others may change whe
 class Config(SimpleNamespace):
     """The options of a run. Each option is an attribute of the same name.
 
-    The attributes beta2 and eps have no options. The recipe sets them.
+    The attributes beta2 and eps have no options. The recipe sets them. The attribute typed holds
+    the words of the command line.
     """
 
     study = False  # whether these are the options of STUDY
@@ -202,6 +204,7 @@ class Config(SimpleNamespace):
             for name, how in options.items():
                 group.add_argument(spelled(name), **how)
         config = cls(beta2=None, eps=None, **vars(parser.parse_args(argv)))
+        config.typed = sys.argv if argv is None else [prog, *argv]
         if isinstance(config.pairs, str):
             parser.renamed("--pairs LIST", "--keep LIST")
             config.pairs, config.keep = None, config.keep or config.pairs

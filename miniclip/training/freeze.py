@@ -10,6 +10,7 @@ Lesson: lessons/19_finetuning.md.
 """
 
 from miniclip.common import refuse
+from miniclip.model.clip import own_config
 
 
 def tower_of(name):
@@ -22,7 +23,8 @@ def tower_of(name):
 
 def freeze(model, tower):
     """Freeze the "image" or the "text" tower of a model in training mode, or neither for None.
-    Raises UserError for another tower."""
+    Raises UserError for another tower, and for a model inside a wrapper, except torch.compile's."""
+    own_config(model)  # in another wrapper the names of parameters do not tell the tower
     refuse(
         {f"the tower must be image or text, not {tower!r}": tower not in (None, "image", "text")}
     )

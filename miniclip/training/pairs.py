@@ -10,12 +10,14 @@ from miniclip.data.icons.icons import of_first_icons
 from miniclip.distributed import process_group
 from miniclip.distributed.collectives import dist_info
 from miniclip.model.clip import MODELS
+from miniclip.training import checkpoint
 
 LONGEST = 1000  # characters of a caption from which the vocabulary is learned
 
 
-def open_run(config, saved=None):
-    """The pairs that a run trains on. saved: the checkpoint's state if the run is resumed.
+def open_run(config, saved=None, start=None):
+    """The pairs that a run trains on. saved, start: what train.py's `starting_point` returned.
+    Pairs that `start` has learned, and this run does not train on, are not held out either.
 
     Raises UserError on all ranks if the pairs cannot be read, or are no longer the pairs that the
     run was started with.
@@ -62,6 +64,7 @@ def open_run(config, saved=None):
                 ),
             }
         )
+    checkpoint.hold_back(pairs, [start] if start else [])
     return pairs
 
 

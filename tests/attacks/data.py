@@ -946,19 +946,6 @@ def records_that_repeat_the_bytes_of_a_picture(folder):
     said(open_pairs([(PNG, "a"), (picture("PNG", size=(9, 8)), "c"), (bytes(bytearray(PNG)), "b")]))
 
 
-@attack(code=0)
-def pairs_of_which_another_source_has_some_in_another_order(folder):
-    csv_of("0.png,a", "0.png,b", "1.png,c")
-    for one, two in (("0.png", "1.png"), (PNG, picture("PNG", size=(9, 8)))):
-        first = open_pairs([(one, ["a", "b"]), (two, "c")])
-        other = open_pairs([(two, "c"), (one, "b")])
-        met = [
-            [not p.isdisjoint(other.hashes_of(k)) for k in (0, 1)]
-            for p in map(first.hashes_of, (0, 1))
-        ]
-        assert met == [[False, True], [True, False]], met
-
-
 @attack(code=0, says=r"(?s)^.*'no picture'.*\n\[\('a word',\), \('x',\)\] \[\]$")
 def a_shard_of_pictures_that_an_older_pillow_could_not_read(folder):
     write_tar("a.tar", {"0.png": PNG, "0.txt": b"a word", "1.webp": PNG, "1.txt": b"x"}.items())

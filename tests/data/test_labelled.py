@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from miniclip import plots
 from miniclip.data.dataset import Pairs, report_skipped
 from miniclip.data.image_io import MOST_PICTURE_BYTES
 from miniclip.data.labelled import of_pairs, open_labelled
@@ -36,6 +37,14 @@ def shard(path, samples):
 
 
 # --- a folder and a csv
+
+
+def test_figures_of_a_report_or_of_a_run_among_the_pictures_are_no_class(tmp_path):
+    folder_of(tmp_path, ["cat", "dog"])
+    for k in range(2):
+        plots.lines([({"": ([0], [k])}, {})], tmp_path / f"report/{('shots', 'curves')[k]}.png")
+    found = open_labelled(tmp_path)
+    assert found.class_names == ["cat", "dog"] and found.skipped[0][0] == "report/"
 
 
 def test_halves_are_by_the_last_bit_of_the_first_byte_of_the_path_s_hash(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from miniclip.data import open_pairs
+from miniclip.data.dataset import text_hash
 from tests.shared import must_refuse
 
 
@@ -40,6 +41,16 @@ def test_a_picture_is_an_image_a_path_or_bytes(tmp_path, pictures):
     assert pairs.where(1) == "record 1" and pairs.where(2) == "record 2"
     whys = ("no such file or directory", "an empty caption", "no picture")
     assert pairs.skipped == [(f"record {i}", why) for i, why in zip((3, 4, 5), whys)]
+
+
+def test_a_pair_is_recognized_in_another_order_and_beside_some_of_its_captions(tmp_path, pictures):
+    data = [(tmp_path / f"{k}.png").read_bytes() for k in range(2)]
+    first = open_pairs([(data[0], ["b", "a"]), (data[1], "b")])
+    second = open_pairs([(data[1], "b"), (data[0], "b")])
+    both = [[bool(first.hashes_of(i) & second.hashes_of(j)) for j in range(2)] for i in range(2)]
+    assert both == [[False, True], [True, False]]
+    older = text_hash('["1.png", "a", "b"]') >> 1  # the only hash in checkpoints of before
+    assert older in open_pairs([(tmp_path / "1.png", ["b", "a"])]).hashes_of(0)
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])

@@ -29,6 +29,7 @@ def test_a_picture_is_encoded_once_for_each_source(small):
     assert kept == [3, 4, 1] and rows.allclose(want, atol=1e-5)
     assert len(cache.images(one, [2])[0]) == 0 and cache.images(other, [1])[1] == [1]
     assert sorted(one.opened) == [1, 2, 3, 4]
+    assert cache.images(one, iter([3, 4]))[1] == [3, 4], "an iterator is read only once"
 
 
 def test_the_untrained_model_is_the_same_each_time_and_draws_nothing(small):

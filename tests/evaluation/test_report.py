@@ -14,12 +14,16 @@ def test_a_table_is_aligned_in_the_terminal_and_markdown_in_the_file(tmp_path, c
     report = Report(tmp_path / "new", "test")
     report.table(("name", "a", "b|c"), [("x\x1b", 0.12345, None), ("longer", 7, "te\nxt")])
     report.figure("a.b.png", "What it shows.", lambda size, path: path.write_text("x" * size), 9)
+    assert not list(tmp_path.rglob("*.png")), (
+        "a report that is stopped leaves the earlier one whole"
+    )
     shown = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert shown[2:] == [["x\\x1b", "0.123", "-"], ["longer", "7", "te", "xt"]]
     report.write()
     written = (tmp_path / "new/report.md").read_text().splitlines()
     assert written[2:5] == ["| name | a | b\\|c |", "|---|---:|---:|", "| x\x1b | 0.123 | - |"]
     assert written[7:10] == ["![a](a.b.png)", "", "What it shows."]
+    assert (tmp_path / "new/a.b.png").read_text() == "x" * 9
     must_refuse("not a figure", report.figure, "a.b.png", "Somebody else's file.", None)
     Report(tmp_path / "new", "again")  # replaces its own
     (tmp_path / "new/report.md").write_text("notes of three weeks")

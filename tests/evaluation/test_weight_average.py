@@ -24,9 +24,9 @@ def test_a_curve_has_eleven_alphas_and_the_model_ends_with_its_own_weights(repor
         return {f"{pairs.name}": share(round(10 * features.model.weight.item()), 10)}
 
     monkeypatch.setattr(weight_average, "measures", measures)
-    monkeypatch.setattr(weight_average, "open_data", lambda content: (Plane([0]), True))
+    monkeypatch.setattr(weight_average, "open_data", lambda content, start: (Plane([0]), True))
     features = SimpleNamespace(model=model, tokenizer=None)
-    context = context_of(report, features, start=(start, OURS))
+    context = context_of(report, features, start=(start, OURS, "", {}))
     curves = weight_average.write(context)
     assert list(curves) == ["plane", "before: plane"]
     for curve in curves.values():
@@ -67,9 +67,9 @@ def test_what_a_model_is_measured_by(monkeypatch):
 def test_the_pairs_of_the_start_are_tested_if_they_are_others(
     report, monkeypatch, start, own, tested
 ):
-    context = context_of(report, start=({}, start), trained_on_pairs=own)
+    context = context_of(report, start=({}, start, "", {}), trained_on_pairs=own)
 
-    def open_data(content):
+    def open_data(content, start):
         if content.get("pairs") == "gone":
             raise UserError("there is no such file")
         return (context.pairs if "pairs" in content else Plane([0])), True

@@ -9,6 +9,7 @@ from miniclip.bpe import Tokenizer
 from miniclip.model.clip import check_numbers, create_model
 from miniclip.objectives import OBJECTIVES, create, ngrams
 from miniclip.training.recipe import MAX_LOGIT_SCALE
+from tests.shared import must_refuse
 
 NAMES, FEWEST = list(OBJECTIVES), 2
 APART = [name for name, kind in OBJECTIVES.items() if not kind.shared_space]
@@ -266,6 +267,9 @@ def test_the_score_of_a_name_is_its_loss_with_the_other_sign(objective):
             texts = TOKENIZER([t.replace("{}", name) for t in templates])
             by_hand = -sum(model.pair_losses(features, t.expand(5, -1)) for t in texts) / 2
             assert torch.allclose(scores[:, k], by_hand, atol=1e-4)
+    # it would have the highest score of all; two names that are cut could be the same text
+    for name, says in (("\u200b", "has no words"), ("cup " * 20, "make it shorter")):
+        must_refuse(says, model.name_scores, features, TOKENIZER, ["cup", name], ["{}"])
 
 
 @pytest.mark.parametrize("objective", NAMES)

@@ -53,6 +53,8 @@ def test_a_compiled_model_is_frozen_alike_and_another_word_than_a_tower_s_is_ref
     learns = {n for n, p in model._orig_mod.named_parameters() if p.requires_grad}
     assert learns == {n for n, _ in model._orig_mod.named_parameters() if tower_of(n) != tower}
     must_refuse("image or text, not 'visual'", freeze, model, "visual")
+    wrapped = torch.nn.DataParallel(model._orig_mod)
+    must_refuse("miniclip's, and not a DataParallel", freeze, wrapped, tower)
 
 
 def test_synchronized_batch_norms_of_a_frozen_tower_stay_frozen():

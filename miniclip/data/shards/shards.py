@@ -106,8 +106,8 @@ class Shards(Pairs):
         return f"{self.shards[row['shard']]}: {name}"
 
     def hashes_of(self, i):
-        """See Pairs. To know them, all captions would have to be read."""
-        return {None}
+        """None: all captions would have to be read. See Pairs."""
+        return set()
 
     @functools.cached_property
     def digest(self):

@@ -5,13 +5,15 @@ weights, pairs and labelled pictures.
 """
 
 import contextlib
+import functools
 import itertools
 import json
+import tempfile
 from pathlib import Path
 
 from kernels.table import table
 from miniclip import plots
-from miniclip.common import UserError, check_output, refuse, replacing, write_json
+from miniclip.common import UserError, check_output, refuse, replacing_all, write_json
 from miniclip.data.dataset import printable
 
 MARK = "<!-- written by miniclip -->"  # the last line of report.md
@@ -27,7 +29,7 @@ class Report:
     """
 
     def __init__(self, folder, title):
-        self.folder, self._lines = Path(folder), [f"# {title}", ""]
+        self.folder, self._lines, self._files = Path(folder), [f"# {title}", ""], {}
         path = self.folder / "report.md"
         check_output(path)
         refuse(
@@ -56,7 +58,8 @@ class Report:
         self._lines += [head, "|---" + "|---:" * (len(columns) - 1) + "|", *body, ""]
 
     def figure(self, name, caption, draw, *args, **options) -> None:
-        """A figure and its caption: draw(*args, path, **options) writes it to folder/name.
+        """A figure and its caption: draw(*args, path, **options) writes it to a path, and `write`
+        puts it into the folder under this name.
 
         Raises UserError if a file of that name is not a figure of miniclip."""
         path = self.folder / name
@@ -67,14 +70,19 @@ class Report:
                 )
             }
         )
-        draw(*args, path, **options)
+        with tempfile.TemporaryDirectory() as folder:
+            draw(*args, Path(folder, name), **options)
+            self._files[path] = functools.partial(bytes, Path(folder, name).read_bytes())
         self._lines += [f"![{name.partition('.')[0]}]({name})", "", caption, ""]
 
     def write(self) -> None:
-        """Write report.md."""
-        with replacing(self.folder / "report.md") as file:
-            text = "\n".join([*self._lines, MARK, ""])
-            file.write(text.encode(errors="backslashreplace"))  # a path need not be UTF-8
+        """Write report.md and its figures, after all work. So a report that was stopped changes
+        nothing in the folder."""
+        text = "\n".join([*self._lines, MARK, ""])
+        # a path need not be UTF-8
+        self._files[self.folder / "report.md"] = lambda: text.encode(errors="backslashreplace")
+        with replacing_all(self._files):
+            pass
 
 
 def aligned(columns, rows) -> str:
