@@ -111,14 +111,16 @@ class Parser(argparse.ArgumentParser):
 
     def parse_args(self, args=None, namespace=None):
         """As argparse's, but an option of ONCE must not be given twice."""
-        words = [str(word).partition("=")[0] for word in (sys.argv[1:] if args is None else args)]
-        for name in (name for name in ONCE if words.count(name) > 1):
-            self.error(f"{name} is given twice, and only the last would count; give it once")
+        self.given = []
         return super().parse_args(args, namespace)
 
-    def _get_values(self, action, arg_strings):  # argparse would make an empty list of --out=--
-        if action.option_strings and "--" in arg_strings:
-            self.error(f"{action.option_strings[0]} needs a value, and -- is none")
+    def _get_values(self, action, arg_strings):
+        name = (action.option_strings or [""])[0]
+        if name and "--" in arg_strings:  # argparse would make an empty list of --out=--
+            self.error(f"{name} needs a value, and -- is none")
+        if name in ONCE and name in self.given:
+            self.error(f"{name} is given twice, and only the last would count; give it once")
+        self.given.append(name)
         return super()._get_values(action, arg_strings)
 
     def error(self, message: str):

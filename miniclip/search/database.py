@@ -45,11 +45,13 @@ SCHEMA = [
 MARKS = {"application_id": 0x636C6970, "user_version": 2}  # index.npz was format 1
 ABOUT = {"digest": str, "file": str, "activation": str, "root": str, "width": int, "finished": bool}
 REASONS = {  # what SQLite says: what it means here
-    "database is locked": "another process is reading or writing it",
+    "database is locked": "another process is reading or writing it, or its file system has no "
+    "locks; then name a folder elsewhere with --index",
     "disk I/O error": "another process may be writing it, or the disk fails; try again",
     "attempt to write a readonly database": "it is write-protected, or was moved; if "
     "indexing was interrupted, make it writable and run python -m miniclip.search index again",
     "database disk image is malformed": "it is damaged; delete it, and make the index again",
+    "malformed database schema": "it is damaged; delete it, and make the index again",
     "interrupted": "it holds more tables than an index has",
     "unable to open database file": "no file can be made there; choose another folder with --index",
 }
@@ -237,8 +239,10 @@ def database_in(place: Path, write: bool = False):
                     (place / OLD).unlink()
             yield database
     except sqlite3.Error as error:
-        reason, verb = REASONS.get(str(error), error), "written" if write else "read"
-        raise UserError(f"{printable(place)} cannot be {verb}: {reason}") from None
+        reason = REASONS.get(str(error).partition(" (")[0], error)
+        raise UserError(
+            f"{printable(place / FILE)} cannot be {'written' if write else 'read'}: {reason}"
+        ) from None
 
 
 def _check_files(place):
@@ -287,13 +291,13 @@ def _read(database, place):
     """The Index of an opened database. Raises UserError."""
     with refusing(DAMAGED.format(printable(place / FILE)), REASONS):
         [(text, crc)] = database.execute("SELECT json, crc FROM about").fetchmany(2)
-        refuse({"its description is damaged": zlib.crc32(text.encode()) != crc})
+        refuse({"its description is damaged": zlib.crc32(str(text).encode()) != crc})
         about, width = _checked(json.loads(text), place)
         most = os.path.getsize(place / FILE) // (2 * width)  # rows that fit into the file
         features, names = np.empty((most, width), "f2"), []
         pictures = database.execute("SELECT * FROM pictures ORDER BY id")
         for first, blob, crc in database.execute("SELECT * FROM blocks ORDER BY first"):
-            block = np.frombuffer(blob, "f2").reshape(-1, width)
+            block = np.frombuffer(blob or b"", "f2").reshape(-1, width)
             rows = pictures.fetchmany(len(block)) if len(block) else []  # fetchmany(0) returns all
             is_whole = rows and rows[0][0] == first and _checksum(blob, rows) == crc
             refuse({f"the block of picture {first} is damaged": not is_whole})

@@ -250,8 +250,9 @@ def main(data, out, checkpoint, activation, overwrite, device, threads, **option
             f"{printable(out)} is an input of this command; choose another name": (
                 os.path.realpath(out) in (os.path.realpath(data), os.path.realpath(checkpoint))
             ),
-            f"{printable(out)} leads to a picture; choose another name": image_io.is_picture(
-                os.path.realpath(out)
+            f"{printable(out)} leads to a picture or an index; choose another name": (
+                image_io.is_picture(os.path.realpath(out))
+                or os.path.basename(os.path.realpath(out)) in OURS
             ),
         }
     )

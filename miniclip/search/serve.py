@@ -10,6 +10,7 @@ link that leads out of the folder of the pictures. The page is for people whom y
 passwords, HTTPS, and limits for clients that send endless requests.
 """
 
+import contextlib
 import importlib.util
 import io
 import ipaddress
@@ -18,6 +19,7 @@ import os
 import re
 import secrets
 import socket
+import sys
 import threading
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -326,8 +328,10 @@ def make_server(app, at: socket.socket):
         def parse_header(self, head):
             try:
                 super().parse_header(head)
-            except ValueError:  # Python reads a number of at most 4,300 digits
-                raise waitress.parser.ParsingError("Content-Length is too large") from None
+            except ValueError:  # a length of over 4,300 digits, or an address with one bracket
+                raise waitress.parser.ParsingError(
+                    "the request's length or address cannot be read"
+                ) from None
 
     files = os.sysconf("SC_OPEN_MAX") if hasattr(os, "sysconf") else 240  # that may be open
     # no warnings about a long queue, because a browser asks for many pictures at once
@@ -386,4 +390,8 @@ def main(folder, index, checkpoint, device, threads, host, port):
                 + f": http://<IP of this machine>:{port}" * (address in ("0.0.0.0", "::"))
             )
         print("Ctrl-C ends it", flush=True)
-        server.run()  # until Ctrl-C
+        with contextlib.suppress(KeyboardInterrupt):  # a second Ctrl-C does not wait
+            server.run()  # until Ctrl-C
+        if server.task_dispatcher.threads:  # torch computes there, and would abort Python's end
+            sys.stdout.flush()
+            os._exit(0)

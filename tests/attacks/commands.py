@@ -163,7 +163,7 @@ IMPOSSIBLE = {  # name: (what is said, module, arguments)
     "init_dashes": ("--init needs a value, and -- is none", "train", "--init=--"),
     "classes_dashes": ("--classes needs a value, and -- is none", "eval", "--classes=--"),
     "data_twice": ("--data is given twice", "train", "--data", "a.csv", "--data=b.csv"),
-    "images_twice": ("--images is given twice", "eval", "--images", "a", "--images", "b"),
+    "templates_twice": ("--templates is given twice", "eval", "--templ=a", "--templates", "b"),
     "cost_data_pairs": ("of at least 2", "miniclip.cost.__main__", "--data-pairs", "1"),
     "bench_sizes": ("of at least 1", "kernels.bench.__main__", "--sizes", "0"),
     "report_sizes": ("to 10", "kernels.report.__main__", "--sizes", "9" * 400),

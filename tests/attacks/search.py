@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from miniclip import zeroshot
@@ -193,6 +194,17 @@ def crafted_descriptions_and_tables_of_a_database(folder):
         (PLACE / FILE).write_bytes(good)
         change()
         refused(Index.open, PLACE)
+
+
+@attack(code=0)
+def a_database_that_is_cut_or_ends_in_zeros_anywhere(folder):
+    replace(random_index(folder / "in", 3))
+    good = (PLACE / FILE).read_bytes()
+    for at in range(1024, len(good), 1024):
+        for data in (good[:at], good[:at].ljust(len(good), b"\0")):
+            (PLACE / FILE).write_bytes(data)
+            with pytest.raises(UserError, match=f"{FILE} .*damaged"):
+                Index.open(PLACE)
 
 
 @attack(says="index.sqlite cannot be read as an index: the block of picture 1 is damaged")
@@ -380,6 +392,11 @@ REFUSED = {
         "cannot be read as an index: it is damaged; delete it, and make the index again",
         f"dd if=/dev/zero of=in/.miniclip/{FILE} bs=16384 seek=3 count=1 conv=notrunc",
         "find cup in",
+    ),
+    "features_in_the_place_of_an_index": (
+        "out.npz leads to a picture or an index",
+        f"ln -s in/.miniclip/{FILE} out.npz",
+        f"embed in out.npz {MODEL} --overwrite",
     ),
     "a_journal_whose_database_was_deleted": (
         "index.sqlite-journal belongs to an index that is gone; delete it",

@@ -86,11 +86,13 @@ def a_picture_that_takes_long_to_decode(folder):
 
 
 @attack(code=0, says="^$")
-def a_length_of_5000_digits(folder):
-    with socket.create_connection(("127.0.0.1", served(page()))) as client:
-        head = "POST /search HTTP/1.1\r\nHost: localhost\r\nContent-Length: "
-        client.sendall(f"{head}{'9' * 5000}\r\n\r\n".encode())
-        assert client.recv(99).startswith(b"HTTP/1.1 400 ")
+def a_length_of_5000_digits_or_an_address_with_one_bracket(folder):
+    port = served(page())
+    for address, length in (("/search", "9" * 5000), ("http://[::1/search", "9")):
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            head = f"POST {address} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}"
+            client.sendall(f"{head}\r\n\r\n".encode())
+            assert client.recv(99).startswith(b"HTTP/1.1 400 ")
 
 
 @attack(code=0)

@@ -1,11 +1,15 @@
 """The real commands, started as a user starts them, and then stopped, cut off or misused. Slow."""
 
+import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -96,6 +100,39 @@ def test_a_signal_ends_a_command_with_its_code(folder, first, command, until, na
     os.killpg(process.pid, getattr(signal, name))  # as a terminal does
     assert process.wait(PATIENCE_S) in codes, output()
     assert "Traceback" not in output() and all(word in output() for word in words), output()
+
+
+ENDLESS_CLASSES = """
+import torch
+from miniclip.search import serve
+
+def classifier_weights(*_):
+    print("classifies", flush=True)
+    while True:
+        torch.ones(999, 999) @ torch.ones(999, 999)
+
+serve.classifier_weights = classifier_weights
+serve.main()
+"""
+
+
+def test_ctrl_c_ends_a_page_that_still_computes(folder):
+    """The server waits 5 s for the answer. Then torch would abort the end of Python."""
+    assert shell(INDEX)[0] == 0
+    Path("endless.py").write_text(ENDLESS_CLASSES)
+    process = start("endless.py pictures --port 0")
+    wait_for("Ctrl-C ends it")
+    asked = re.search(r"http://\S+", output())[0] + "/classify?classes=cat,dog"
+    picture = next(Path("pictures").glob("*.png")).read_bytes()
+
+    def ask():
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(asked, picture)
+
+    threading.Thread(target=ask).start()
+    wait_for("classifies")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(PATIENCE_S) == 0, output()
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,10 @@ def started(monkeypatch):
     """-> a function from the command's arguments to a test client of the page that it serves."""
 
     def start(*arguments):
-        apps, server = [], SimpleNamespace(run=lambda: None)
+        apps, server = (
+            [],
+            SimpleNamespace(run=lambda: None, task_dispatcher=SimpleNamespace(threads=())),
+        )
         monkeypatch.setattr(serve, "make_server", lambda app, at: apps.append(app) or server)
         assert serve.main([*map(str, arguments), "--port", "0"]) == 0
         return apps[0].test_client()
