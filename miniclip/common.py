@@ -55,7 +55,7 @@ def odd_file(path: str | Path) -> dict[str, bool]:
     """The mistakes for `refuse` at a path that should be a file. None of them holds if there is a
     file, or nothing at all."""
     return {
-        f"{path} is a link to a file that is gone; bring that file back": (
+        f"{path} is a link that leads to no file; bring its file back": (
             os.path.islink(path) and not os.path.exists(path)
         ),
         # a pipe could block for ever

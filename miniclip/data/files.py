@@ -150,6 +150,8 @@ def source_of(picture, root):
     picture: as a row has it, see Files. A path may be relative to `root`. Raises UserError.
     """
     if isinstance(picture, dict):  # "path" beside "bytes" is only a name, and may occur twice
+        coded = isinstance(picture.get("bytes"), str)
+        refuse({'its "bytes" are text, perhaps in Base64; give the bytes of a file': coded})
         picture = picture.get("bytes") or picture.get("path")
     if isinstance(picture, (str, os.PathLike)) and os.fspath(picture):
         return normal(root, os.fspath(picture))

@@ -8,8 +8,8 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import tarfile
-import threading
 import time
 from pathlib import Path
 
@@ -95,7 +95,7 @@ def ctrl_c_while_a_rank_waits_for_the_others(folder):
         port = free.getsockname()[1]
     os.environ |= dict(RANK="0", LOCAL_RANK="0", WORLD_SIZE="2", LOCAL_WORLD_SIZE="2")
     os.environ |= dict(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    subprocess.Popen(["sh", "-c", f"sleep 0.5; kill -INT {os.getpid()}"])
     process_group.start("cpu")
 
 

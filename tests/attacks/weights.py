@@ -629,7 +629,7 @@ table(
         f"{name}_is_a_dangling_link": (
             name,
             lambda path: os.symlink("gone", path),
-            f"hf/{name} is a link to a file that is gone; bring that file back",
+            f"hf/{name} is a link that leads to no file; bring its file back",
         )
         for name in DANGLING
     }
@@ -668,7 +668,7 @@ table(
 )
 
 
-@attack(says="open_clip_config.json is a link to a file that is gone; bring that file back")
+@attack(says="open_clip_config.json is a link that leads to no file; bring its file back")
 def a_config_of_open_clip_that_is_a_dangling_link(folder):
     os.symlink("gone", "open_clip_config.json")
     save_file(tiny().state_dict(), "w.safetensors")

@@ -34,13 +34,16 @@ def test_a_picture_is_an_image_a_path_or_bytes(tmp_path, pictures):
             (image, None),
             (None, "e"),
             (tmp_path / "0.png", "a again"),
+            ({"bytes": "iVBORw0KGgo=", "path": str(tmp_path / "0.png")}, "f"),
         ]
     )
+    *skipped, (_, coded) = pairs.skipped
+    assert "Base64" in coded
     assert red(pairs) == [0, 20, 40]
     assert [pairs.captions(i) for i in range(3)] == [("a", "a again"), ("b", "b again"), ("c",)]
     assert pairs.where(1) == "record 1" and pairs.where(2) == "record 2"
     whys = ("no such file or directory", "an empty caption", "no picture")
-    assert pairs.skipped == [(f"record {i}", why) for i, why in zip((3, 4, 5), whys)]
+    assert skipped == [(f"record {i}", why) for i, why in zip((3, 4, 5), whys)]
 
 
 def test_a_pair_is_recognized_in_another_order_and_beside_some_of_its_captions(tmp_path, pictures):
