@@ -181,6 +181,14 @@ def command(prog: str, what: str = "", options: dict[str, dict] | None = None) -
                     sentence, code = "stopped by Ctrl-C", 130
                 elif isinstance(error, MemoryError) or MEMORY_FULL.search(str(error)):
                     sentence, code = "memory is full; free some of it, or ask for less at a time", 2
+                elif "can't start new thread" in str(error):
+                    sentence, code = (
+                        (
+                            "the system lets this process start no more threads; raise its limit "
+                            "(ulimit -u, or a container's), or end other programs"
+                        ),
+                        2,
+                    )
                 else:
                     raise
             except BrokenPipeError:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import stat
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ import train
 from miniclip import load
 from miniclip.__main__ import main as miniclip_main
 from miniclip.common import check_output, command, replacing
+from miniclip.data.threads import in_order
 from miniclip.training import checkpoint
 from miniclip.weights import save_huggingface
 from tests.attacks import attack, table
@@ -50,6 +52,15 @@ def a_device_as_output_is_not_replaced_by_a_file(folder):
 
 def too_large(array):
     command("tool")(lambda argv: array(1 << 50))()
+
+
+@attack(says="^tool: error: the system lets this process start no more threads")
+def no_more_threads(folder):
+    def limited(*how):
+        raise RuntimeError("can't start new thread")  # what it raises at ulimit -u
+
+    threading._start_new_thread = limited
+    command("tool")(lambda argv: [*in_order(len, ["a"], 1)])()
 
 
 ARRAYS = {"python": (bytearray,), "numpy": (np.empty,), "torch": (torch.empty,)}

@@ -564,7 +564,10 @@ table(
         "of_6_gb_without_content": (lambda p: p.touch() or os.truncate(p, 6 << 30), "no voca"),
         "that_is_cut": (lambda p: p.write_bytes(CUT), "no vocabulary: Compressed file ended"),
         "that_is_a_pipe": (os.mkfifo, "no vocabulary: t.json is not a file"),
-        "that_is_a_dangling_link": (lambda p: p.symlink_to("gone"), "no .* link to a file that is"),
+        "that_is_a_dangling_link": (
+            lambda p: p.symlink_to("gone"),
+            "no .* link that leads to no file",
+        ),
     },
     vocabulary,
     "a_vocabulary_{}",
