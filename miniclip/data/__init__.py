@@ -156,9 +156,8 @@ def open_divided(source=None, kept=None, val_data=None, **options) -> Pairs:
         return pairs
     options = {name: options[name] for name in options if name in _opener(val_data)[1]}
     held = open_pairs(val_data, **options)
-    files = pairs.paths  # of shards; of other sources those that are trained on
-    if isinstance(pairs, Files):
-        files = [pairs.sources[i] for i in pairs.splits["train"]]
+    is_files, train = isinstance(pairs, Files), pairs.splits["train"]  # or shards
+    files = [pairs.sources[i] for i in train] if is_files else pairs.paths
     both = sorted({*held.paths}.intersection(file for file in files if isinstance(file, str)))
     refuse(
         {

@@ -280,9 +280,9 @@ def _named(shown, found, class_names, names_file):
     numbers = all(map(WHOLE.fullmatch, found))
 
     def key(label):
-        if numbers and WHOLE.fullmatch(label):
-            return int(re.split("[.,]", label)[0])
-        return unicodedata.normalize("NFC", label)  # accents have two forms
+        is_number = numbers and WHOLE.fullmatch(label)
+        # accents have two forms
+        return int(re.split("[.,]", label)[0]) if is_number else unicodedata.normalize("NFC", label)
 
     spelled = {key(label): label for label in sorted(found, reverse=True)}  # 3 and 03 are the same
     order, listed = sorted(spelled), not isinstance(class_names, (dict, type(None)))
