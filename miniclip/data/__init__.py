@@ -26,7 +26,7 @@ from miniclip.data.dataset import (
     report_skipped,
 )
 from miniclip.data.emoji.emoji import Emoji
-from miniclip.data.files import open_csv, open_folder
+from miniclip.data.files import Files, open_csv, open_folder
 from miniclip.data.icons.icons import Icons
 from miniclip.data.records import SUFFIXES, open_file, open_records
 from miniclip.data.shards.shards import is_shards, open_shards
@@ -155,7 +155,18 @@ def open_divided(source=None, kept=None, val_data=None, **options) -> Pairs:
     if val_data in (None, NONE):
         return pairs
     options = {name: options[name] for name in options if name in _opener(val_data)[1]}
-    return Joined(pairs, open_pairs(val_data, **options))
+    held = open_pairs(val_data, **options)
+    is_files, train = isinstance(pairs, Files), pairs.splits["train"]  # or shards
+    files = [pairs.sources[i] for i in train] if is_files else pairs.paths
+    both = sorted({*held.paths}.intersection(file for file in files if isinstance(file, str)))
+    refuse(
+        {
+            f"--val-data has {len(both):,} of the files that --data trains on, such as "
+            f"{printable(file)}; give --val-data other pairs, or take these out of --data": True
+            for file in both[:1]
+        }
+    )
+    return Joined(pairs, held)
 
 
 def source_options(options: dict) -> dict:

@@ -13,6 +13,7 @@ import functools
 import hashlib
 import json
 import os
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -297,6 +298,7 @@ def _listed(pairs, path):
 
 def _matches(pairs, i, query):
     """Whether a query of `curate` is in a name of pair i, as whole words."""
+    query = " ".join(words(query))  # older lists may have another form of its accents
     return any(f" {query} " in f" {' '.join(words(name))} " for name in pairs.names(i))
 
 
@@ -337,8 +339,10 @@ def is_held_out(text: str) -> bool:
 
 def words(text: str) -> list[str]:
     """The words of a text, lower-case: runs of letters and digits, without punctuation. Accents and
-    vowel signs belong to the letter before them, and so do the joiners of Hindi or Persian."""
-    return regex.findall(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}\u200c\u200d]*", text.lower())
+    vowel signs belong to the letter before them, and so do the joiners of Hindi or Persian. The two
+    forms in which an accent can be written, such as a Mac's in names of files, are the same."""
+    text = unicodedata.normalize("NFC", text).lower()
+    return regex.findall(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}\u200c\u200d]*", text)
 
 
 def one_line(text: str) -> str:

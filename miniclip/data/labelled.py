@@ -54,6 +54,7 @@ from miniclip.data.files import (
     read_lines,
     walk,
 )
+from miniclip.data.records import SUFFIXES
 from miniclip.data.shards.shards import expand
 from miniclip.data.shards.tar_index import DOTS, MOST_TEXT_BYTES, TARS, key_and_suffix, scan
 
@@ -211,7 +212,7 @@ def open_labelled(source: str | Path | Iterable, class_names=None) -> Labelled:
     ]
     counts = collections.Counter(positions.values())
     notes += [
-        (f"class {label}", "other spellings of this number are the same class")
+        (f"class {label}", "other spellings of this label are the same class")
         for label in sorted(found)
         if counts[positions[label]] > 1
     ]
@@ -240,6 +241,10 @@ def _read(shown, paths, skipped):
         {
             f"{shown} holds CIFAR's pickled batches; get the version of CIFAR with .bin files": (
                 (first / "batches.meta").is_file()
+            ),
+            f"{shown} holds records, which cannot have labels; give a folder of class folders, a csv "
+            "with the columns filepath and label, or tars": (
+                first.name.lower().endswith((".json", *SUFFIXES)) and not first.is_dir()
             ),
             f"{shown} names {len(paths)} files, and some of them are no tars; give tars only": (
                 len(paths) > 1 and not all(tars)
@@ -275,7 +280,9 @@ def _named(shown, found, class_names, names_file):
     numbers = all(map(WHOLE.fullmatch, found))
 
     def key(label):
-        return int(re.split("[.,]", label)[0]) if numbers and WHOLE.fullmatch(label) else label
+        is_number = numbers and WHOLE.fullmatch(label)
+        # accents have two forms
+        return int(re.split("[.,]", label)[0]) if is_number else unicodedata.normalize("NFC", label)
 
     spelled = {key(label): label for label in sorted(found, reverse=True)}  # 3 and 03 are the same
     order, listed = sorted(spelled), not isinstance(class_names, (dict, type(None)))
@@ -408,8 +415,7 @@ def _divided(pictures, skipped):
         elif p[-1].lower().endswith(TARS):
             yield from _tar(pictures[p], f"{name}: " if len(pictures) > 1 else "", part, skipped)
         else:
-            # on a Mac, the name of a folder may have its accents in another form than elsewhere
-            label = unicodedata.normalize("NFC", folders[0]) if folders else ""
+            label = unicodedata.normalize("NFC", folders[0]) if folders else ""  # as `_named` does
             yield name, pictures[p], [label], part, None if folders else "no label"
 
 

@@ -66,7 +66,7 @@ def open_data(
 
     All other pairs are compared with the hashes in the checkpoint (Pairs.hashes_of). Pairs that the
     model was trained on are left out, and a printed sentence says how many. Another sentence says if
-    none was recognized. Pairs in shards cannot be recognized, and neither can those of a run of an
+    none was recognized, or if none can be. Pairs in shards cannot be recognized, and neither can those of a run of an
     older version or with too many pairs. Raises UserError if no pair is left to test.
 
     Among the run's own pairs, the ones that the model had learned before this run began are not
@@ -133,10 +133,12 @@ def open_data(
                 f"{printable(source)}; the others are tested"
             )
         else:
-            print(
-                f"all pairs of {printable(source)} are tested, because none of them was recognized "
-                "as one that the model was trained on"
+            why = (
+                "but nothing tells whether the model was trained on some of them"
+                if None in learned or not pairs.hashes_of(0)
+                else "because none of them was recognized as one that the model was trained on"
             )
+            print(f"all pairs of {printable(source)} are tested, {why}")
     if trained_on:
         hold_back(pairs, (content, start or {}))
     return pairs, trained_on

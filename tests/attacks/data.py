@@ -13,7 +13,7 @@ from PIL import Image
 
 from miniclip.bpe.cleaning import clean
 from miniclip.data import __main__ as data
-from miniclip.data import files, open_pairs, threads
+from miniclip.data import files, open_divided, open_pairs, threads
 from miniclip.data.dataset import keep_pairs
 from miniclip.data.labelled import open_labelled
 from miniclip.data.shards import pack as packing
@@ -61,6 +61,7 @@ VERBS = {
     "home": lambda path: os.environ.update(HOME=os.path.abspath(path)),
     "open": lambda source, column=None: said(open_pairs(source, caption_column=column)),
     "classes": classes,
+    "divide": lambda source, val_data: said(open_divided(source, None, val_data)),
     "keep": lambda kept, source: keep_pairs(
         open_pairs(source), kept if kept.endswith(".csv") else int(kept)
     ),
@@ -632,7 +633,7 @@ READ = {
         "open l.csv",
     ),
     "folders_7_and_007": (
-        r"\['007', '8'\] .*class 7', 'other spellings of this number",
+        r"\['007', '8'\] .*class 7', 'other spellings of this label",
         "mkdir -p p/7 p/007 p/8; for d in p/*; do cp 0.png $d; done",
         "classes p",
     ),
@@ -751,6 +752,38 @@ READ |= {
         *folders(*parts.split()),
     )
     for parts in ("train valid", "Train Test", "train test __MACOSX @eaDir .old", ".")
+}
+REFUSED |= {
+    "val_data_that_is_a_folder_of_the_data": (
+        "--val-data has 1 of the files that --data trains on, such as .*p/val/1.png; give",
+        "mkdir -p p/val; cp 0.png p; cp 1.png p/val; echo a cat | tee p/0.txt > p/val/1.txt",
+        "divide p p/val",
+    ),
+    "val_data_that_is_a_shard_of_the_data": (
+        "--val-data has 1 of the files that --data trains on, such as .*b.tar; give",
+        "echo a cat | tee 0.txt > 1.txt; tar cf a.tar 0.*; tar cf b.tar 1.*",
+        "divide *.tar b.tar",
+    ),
+    "records_as_labelled_pictures": (
+        "p.jsonl holds records, which cannot have labels; give a folder",
+        """echo '{"image": "0.png", "label": "cat"}' > p.jsonl""",
+        "classes p.jsonl",
+    ),
+}
+READ |= {
+    "val_data_of_rows_that_a_column_split_keeps_from_training": (
+        r"\[\('a',\), \('b',\), \('b',\)\] \[\]",
+        r"printf 'path,caption,split\n0.png,a,train\n1.png,b,val\n' > l.csv",
+        r"printf 'path,caption\n1.png,b\n' > v.csv",
+        "divide l.csv v.csv",
+    ),
+    "a_query_whose_accents_have_another_form_than_in_captions": (
+        "(?s)0,0.png,café cup\n1,1.png,café cup\n",
+        "printf 'path,caption\n0.png,café cup\n1.png,cafe\u0301 cup\n2.png,cup café\n' > l.csv",
+        "printf 'cafe\u0301 cup' > n.txt",
+        "curate l.csv o.csv --names n.txt",
+        "tr -d '\042' < o.csv",
+    ),
 }
 REFUSED["a_label_that_is_no_number_among_numbers"] = (
     "l.csv has whole numbers as labels, but also nan; mend it",
@@ -978,6 +1011,8 @@ NAMES = {2: "bird", 5: "cow", 0: "cat", 1: "dog"}
 LACKS = "has the class {}, for which class_names has no name"
 table({"a_text": ("cat dog", {"cat": "a cat", "cow": "a cow"}, "dog"), "a_number": ("0 1.0 3", NAMES, "3")},
       named, "a_class_that_is_{}_without_a_name", says=LACKS)  # fmt: skip
-table({"numbers": ("0.0 1 02", NAMES, "'cat', 'dog', 'bird'"),
+ACCENTS = {"cafe\u0301": "a café", "dog": "a dog"}
+table({"accents": ("caf\u00e9 cafe\u0301 dog", ACCENTS, "'a café', 'a dog'"),
+       "numbers": ("0.0 1 02", NAMES, "'cat', 'dog', 'bird'"),
        "texts": ("0.0 1 02", {f"{k}": name for k, name in NAMES.items()} | {"x": "y"}, "'cat', 'dog', 'bird'")},
       named, "names_by_{}_in_another_order", code=0, says=r"\[{}\]")  # fmt: skip

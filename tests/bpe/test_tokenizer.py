@@ -202,6 +202,8 @@ def test_decoding_reads_a_row_until_its_end():
     assert TOK.decode(TOK("a red heart!", trim=False)[0]) == "a red heart !"
     assert TOK.decode([TOK.start, 0, 256, 0, TOK.end, 0]) == "!! !"
     assert TOK(["1" * 14], truncate=False)[0, -1] == TOK.end
+    with pytest.raises(TypeError, match="ids must be one row"):
+        TOK.decode(TOK("a red heart!"))
 
 
 @example("<start_of_text> <|endoftext|> <end_of_text>")

@@ -110,5 +110,6 @@ def test_the_command_packs_and_counts(folder, capsys):
     out = str(folder / "out")
     assert main(["pack", str(folder), out, "--shard-size", "1"]) == 0
     said = capsys.readouterr().out
-    assert f"1 pairs in 1 shards; train on them with --data '{out}/*.tar'" in said
+    how = f"without the splits of {folder.name}; train on them with --data '{out}/*.tar'"
+    assert f"1 pairs in 1 shards, {how}" in said
     assert "b.jpg (not a picture" in said

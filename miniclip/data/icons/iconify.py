@@ -50,10 +50,12 @@ USUAL = 24  # pixels: if an icon has several sizes, the one nearest to this is k
 def archive(folder=None) -> Path:
     """The path of the package's file.
 
-    folder: the folder that holds the file; None: the cache, into which npm fetches it once. Raises
-    UserError when the file is not in the given folder, or cannot be fetched.
+    folder: the folder that holds the file, or the file itself; None: the cache, into which npm
+    fetches it once. Raises UserError when the file is not in the given folder, or cannot be
+    fetched.
     """
-    path = (cache.folder() if folder is None else Path(folder)) / FILE
+    path = cache.folder() if folder is None else Path(folder)
+    path /= FILE * (path.name != FILE)  # the file itself may be given, too
     if path.is_file():
         return path
     how = f"npm pack {PACKAGE}@{VERSION}"

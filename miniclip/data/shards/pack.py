@@ -139,7 +139,8 @@ def main(data, out, shard_size, overwrite, **source):
     pairs = open_pairs(data, **source)
     paths, skipped = pack(pairs, out, shard_size, overwrite)
     print(
-        f"{len(pairs) - len(skipped):,} pairs in {len(paths):,} shards; "
+        f"{len(pairs) - len(skipped):,} pairs in {len(paths):,} shards, without the splits of "
+        f"{printable(pairs.name)}; "
         f"train on them with {shell_line(given('--data', out / '*.tar'))}"
     )
     print_skipped(pairs.skipped + skipped)

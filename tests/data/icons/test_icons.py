@@ -156,6 +156,7 @@ def test_the_package_is_asked_for_where_it_is_not(tmp_path, cache, monkeypatch):
     must_refuse("failed: npm error no such host", iconify.archive)
     npm.write_text(f'#!/bin/sh\necho packed > "$4/{iconify.FILE}"\n')
     assert iconify.archive().read_text() == "packed\n"
+    assert iconify.archive(cache / iconify.FILE) == iconify.archive()
 
 
 def test_any_other_file_is_refused(tmp_path):
