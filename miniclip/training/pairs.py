@@ -5,7 +5,7 @@ import numpy as np
 from miniclip.bpe import Tokenizer
 from miniclip.common import refuse
 from miniclip.data import open_divided, source_options
-from miniclip.data.dataset import changed_packages
+from miniclip.data.dataset import changed_packages, printable
 from miniclip.data.icons.icons import of_first_icons
 from miniclip.distributed import process_group
 from miniclip.distributed.collectives import dist_info
@@ -20,7 +20,7 @@ def open_run(config, saved=None, start=None):
     Pairs that `start` has learned, and this run does not train on, are not held out either.
 
     Raises UserError on all ranks if the pairs cannot be read, or are no longer the pairs that the
-    run was started with.
+    run was started with, or if a new run would train on pictures of its --val-data.
     """
     saved = saved or {}
     with process_group.together():
@@ -41,6 +41,15 @@ def open_run(config, saved=None, start=None):
             )
         changed = changed_packages(saved.get("packages", {}), pairs.packages)
         before = saved.get("pairs", len(pairs))  # fewer or more pairs would have another order
+        # of a new run only, because older versions have started runs that train on --val-data
+        val = pairs.splits.get("val", ()) if config.val_data and not saved else ()
+        some = pairs.splits["train"][:: 1 + len(pairs.splits["train"]) // checkpoint.MOST_LEARNED]
+        # {a file and a place in it, whatever path leads there: index}; "[]" if this is not known
+        tested, trained = (
+            {str((pairs.stamp(i) or [])[1:]): i for i in own}
+            for own in (val, some if len(val) else ())
+        )
+        both = tested.keys() & trained.keys() - {"[]"}
         back = f"when {config.out} was started; bring them back, or choose another --out"
         refuse(
             {
@@ -50,6 +59,9 @@ def open_run(config, saved=None, start=None):
                 f"{pairs.name} has one pair to train on, and no other to compare it with; give more": (
                     len(pairs.splits["train"]) == 1 and config.objective.startswith("contrastive")
                 ),
+                "some pictures of --val-data are also trained on, such as "
+                f"{', '.join(printable(pairs.where(tested[key])) for key in sorted(both)[:1])}; "
+                "take them out of --data, or out of --val-data": bool(both),
                 f"{pairs.name} has fewer pairs to train on than there are ranks; start fewer": (
                     len(pairs.splits["train"]) < dist_info()[1]
                 ),
