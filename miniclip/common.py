@@ -125,6 +125,11 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str):
         """Print the sentence, unless it is empty, and exit with code 2."""
+        # a shell makes several arguments of a pattern
+        message += (
+            "; put a pattern such as 'shards/*.tar', or a name with spaces, in quotes"
+            * bool(re.match("unrecognized arguments: [^-]", message))
+        )
         _end(self.prog, message[:2000], 2)  # argparse's messages repeat what was typed
 
     def renamed(self, old: str, new: str) -> None:

@@ -117,8 +117,13 @@ def member(name: str) -> Iterator[torch.device]:
         elif dist_info()[1] > 1 and lost:
             ended = f"rank {dist_info()[0]} has lost the connection to another rank"
         elif MEMORY_FULL.search(str(error)):
-            ended = "memory is full; add --micro-batch, or make it or --batch-size smaller"
-            raise UserError(ended) from None
+            raise UserError(
+                "memory is full; add --micro-batch, or make it or --batch-size smaller"
+            ) from None
+        elif re.search(r"C(\+\+)? compiler", str(error)):
+            raise UserError(
+                "--compile needs a C++ compiler, such as g++; install one, or leave out --compile"
+            ) from None
         else:
             raise
         raise UserError(f"{ended}; give the same command again, with --resume") from None

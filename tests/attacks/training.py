@@ -548,6 +548,21 @@ VERBS = {
 REFUSED = {
     "measurements_of_no_pairs": ("there are fewer than two", "run --val-data none --eval-every 1"),
     "a_batch_of_one_pair": ("--batch-size 1 has no other pair to compare", "run --batch-size 1"),
+    "a_pattern_that_is_not_in_quotes": (
+        "unrecognized arguments: b.tar; put a pattern such as .* in quotes",
+        "run --data a.tar b.tar",
+    ),
+    "validation_pairs_that_are_also_trained_on": (
+        "some pictures of --val-data are also trained on, such as pictures/red_.*; take them out",
+        f"head -9 {WRITTEN}/pairs.csv > val.csv",
+        "run --val-data val.csv",
+    ),
+    "shards_for_validation_that_the_pattern_of_the_training_shards_matches": (
+        "some pictures of --val-data are also trained on, such as b.tar: 1.png; take them out",
+        f"for k in 0 1; do cp {WRITTEN}/pictures/red_top.png $k.png; echo word $k > $k.txt; done",
+        "mkdir s; tar cf s/a.tar 0.png 0.txt; tar cf s/b.tar 1.png 1.txt",
+        "run --data s/*.tar --val-data ./s/b.tar",
+    ),
     "a_single_pair": (
         "pairs.csv has one pair to train on, and no other to compare it with",
         f"cp {WRITTEN}/pictures/red_top.png 0.png",
@@ -757,6 +772,14 @@ DONE = {
         "step 00004/4",
         f"cp -r {WRITTEN} elsewhere; mv elsewhere/run run",
         "resume --data elsewhere/pairs.csv",
+    ),
+    "a_list_of_pairs_that_moved_since_the_run_began": (
+        "2 pairs to train on .* resumed at step 2",
+        "echo pair,name,query > list.csv; echo 1,pictures/red_top.png,red >> list.csv",
+        "echo 2,pictures/red_whole.png,red >> list.csv",
+        "run --keep list.csv",
+        "mkdir elsewhere; mv list.csv elsewhere",
+        "run --keep elsewhere/list.csv --resume",
     ),
     "labelled_pictures_in_a_tar": (
         "report.md, its figures",
