@@ -27,8 +27,10 @@ def stochastic_round(x, generator=None):
 
     x: float32, any shape. Numbers that bfloat16 can represent, infinities and NaN are not changed.
     A finite number beyond 3.39e38, which is bfloat16's largest, may become infinity. generator: a
-    torch.Generator on x's device, or None for the default generator.
+    torch.Generator on x's device, or None for the default generator. Raises UserError for another
+    dtype.
     """
+    refuse({f"x must be float32, not {x.dtype}": x.dtype != torch.float32})
     noise = torch.randint(
         0, 2**16, x.shape, dtype=torch.int32, device=x.device, generator=generator
     )
