@@ -14,6 +14,8 @@ For a checkpoint in miniclip's format, this is the folder of the checkpoint; for
 is a folder in runs/ that is named after --checkpoint. If the model was not trained on the pairs of
 --data, the report goes into a subfolder that is named after them: eval_pairs for pairs.csv. A
 report on averages goes into the subfolder averages. --out names another folder.
+report.md and its figures hold only what the last command wrote there. To keep an earlier report,
+give --out.
 --search prints what it finds, and the only file that it writes into the folder is search.png;
 --save writes only weights. results.json keeps the sections of earlier commands about the same
 weights, pairs and labelled pictures. Its entry "commands" says which command wrote each section.
