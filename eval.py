@@ -14,6 +14,8 @@ For a checkpoint in miniclip's format, this is the folder of the checkpoint; for
 is a folder in runs/ that is named after --checkpoint. If the model was not trained on the pairs of
 --data, the report goes into a subfolder that is named after them: eval_pairs for pairs.csv. A
 report on averages goes into the subfolder averages. --out names another folder.
+report.md and its figures hold only what the last command wrote there. To keep an earlier report,
+give --out.
 --search prints what it finds, and the only file that it writes into the folder is search.png;
 --save writes only weights. results.json keeps the sections of earlier commands about the same
 weights, pairs and labelled pictures. Its entry "commands" says which command wrote each section.
@@ -37,6 +39,7 @@ if __name__ == "__main__":
 import torch
 
 from miniclip import common, plots
+from miniclip.bpe.cleaning import has_words
 from miniclip.common import UserError, check_new, check_output, number, refuse
 from miniclip.data import SOURCE_FLAGS, Pairs, report_skipped, source_options
 from miniclip.data.dataset import print_skipped, printable
@@ -205,7 +208,7 @@ def check(args):
     refuse(
         {
             "--search and --task exclude each other; give one of them": search and bool(args.task),
-            "--search is empty; give some words": search and not args.search.strip(),
+            "--search has no words; give some": search and not has_words(args.search),
             "--search looks among pairs (--data); to search a folder of pictures, run python -m "
             "miniclip.search index DIR --checkpoint FILE, then python -m miniclip.search find "
             "TEXT DIR": (search and args.images is not None),

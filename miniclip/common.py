@@ -112,6 +112,7 @@ class Parser(argparse.ArgumentParser):
     def parse_args(self, args=None, namespace=None):
         """As argparse's, but an option of ONCE must not be given twice."""
         self.given = []
+        args = sys.argv[1:] if args is None else [*map(str, args)]  # paths and numbers, too
         return super().parse_args(args, namespace)
 
     def _get_values(self, action, arg_strings):
@@ -125,6 +126,11 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str):
         """Print the sentence, unless it is empty, and exit with code 2."""
+        # a shell makes several arguments of a pattern
+        message += (
+            "; put a pattern such as 'shards/*.tar', or a name with spaces, in quotes"
+            * bool(re.match("unrecognized arguments: [^-]", message))
+        )
         _end(self.prog, message[:2000], 2)  # argparse's messages repeat what was typed
 
     def renamed(self, old: str, new: str) -> None:

@@ -46,7 +46,7 @@ def clip_loss(image, text, logit_scale):
     """CLIP's loss, as it is defined: the mean of N pictures' and N captions' losses (CLIP, figure 3).
 
     image, text: (N, E), features of lengths from 1e-12 to 1e19, because the square of a length must
-    be a float32; logit_scale: the log of the scale. Returns 0-d.
+    be a float32; logit_scale: a tensor, the log of the scale. Returns 0-d.
     """
     # contrastive_loss gives the length 1 to shorter and longer rows, too
     image, text = F.normalize(image, dim=1), F.normalize(text, dim=1)

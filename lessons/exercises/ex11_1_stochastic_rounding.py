@@ -20,7 +20,8 @@ def stochastic_round(x, generator=None):
 
     x: float32, any shape. Numbers that bfloat16 can represent, infinities and NaN are not changed.
     A finite number beyond 3.39e38, which is bfloat16's largest, may become infinity. generator: a
-    torch.Generator on x's device, or None for the default generator.
+    torch.Generator on x's device, or None for the default generator. Raises UserError for another
+    dtype.
     """
     raise NotImplementedError  # about 4 lines
 

@@ -25,10 +25,12 @@ def microbatch_step(model, parts, loss_fn, prepare=tuple, autocast=contextlib.nu
     .grad of the model's parameters.
 
     model: model(images, tokens, normalize=False) returns image, text and scale; it may be inside
-    DDP. parts: a list of (images, tokens). loss_fn: a function of image, text and logit_scale that
-    returns a 0-d loss. prepare: a function of a part that returns images (M, 3, H, W) and tokens
-    (M, L) on the model's device, so that other parts can wait on the CPU. By default a part is used
-    as it is. autocast: a function that returns the context of each forward pass.
+    DDP. It must draw no random numbers (dropout), because both passes need the same features, and
+    nothing checks this. parts: a list of (images, tokens). loss_fn: a function of image, text and
+    logit_scale that returns a 0-d loss. prepare: a function of a part that returns images
+    (M, 3, H, W) and tokens (M, L) on the model's device, so that other parts can wait on the CPU.
+    By default a part is used as it is. autocast: a function that returns the context of each
+    forward pass.
 
     Returns the detached (loss, image, text, scale) of the whole batch: image and text are (N, E),
     scale is 0-d.

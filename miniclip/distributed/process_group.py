@@ -103,9 +103,18 @@ def member(name: str) -> Iterator[torch.device]:
 
     The block may end with a UserError on all ranks. Its sentence is then kept on rank 0 and emptied
     on the other ranks, so that it is printed once. If another rank or a loading process was killed,
-    a UserError says so.
+    a UserError says so. A notebook may have set torch so that it cannot train: a UserError, too.
     """
     problem = None
+    refuse(
+        {
+            "gradients are switched off in this process; leave torch.inference_mode, or call "
+            "torch.set_grad_enabled(True)": not torch.is_grad_enabled(),
+            "training is in float32; call torch.set_default_dtype(torch.float32)": (
+                torch.get_default_dtype() != torch.float32
+            ),
+        }
+    )
     try:
         yield start(name)
     except (UserError, OSError) as error:  # all ranks have stopped
@@ -117,8 +126,13 @@ def member(name: str) -> Iterator[torch.device]:
         elif dist_info()[1] > 1 and lost:
             ended = f"rank {dist_info()[0]} has lost the connection to another rank"
         elif MEMORY_FULL.search(str(error)):
-            ended = "memory is full; add --micro-batch, or make it or --batch-size smaller"
-            raise UserError(ended) from None
+            raise UserError(
+                "memory is full; add --micro-batch, or make it or --batch-size smaller"
+            ) from None
+        elif re.search(r"C(\+\+)? compiler", str(error)):
+            raise UserError(
+                "--compile needs a C++ compiler, such as g++; install one, or leave out --compile"
+            ) from None
         else:
             raise
         raise UserError(f"{ended}; give the same command again, with --resume") from None

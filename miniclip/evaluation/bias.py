@@ -60,8 +60,15 @@ def drawings_of_people(pairs):
 def error_by_group(predicted, labels, groups: list[str]) -> dict[str, dict]:
     """Error rate of each group: {group: {'value', 'n', 'low', 'high'}} with Wilson's interval.
 
-    predicted, labels: (n,) int; groups: n strings.
+    predicted, labels: (n,) int; groups: n strings. Raises UserError for other shapes.
     """
+    refuse(
+        {
+            f"predicted and labels must be one number for each of the {len(groups)} groups": any(
+                torch.as_tensor(x).shape != (len(groups),) for x in (predicted, labels)
+            )
+        }
+    )
     wrong = (torch.as_tensor(predicted) != torch.as_tensor(labels)).tolist()
     errors = Counter(group for group, error in zip(groups, wrong, strict=True) if error)
     return {group: share(errors[group], n) for group, n in sorted(Counter(groups).items())}

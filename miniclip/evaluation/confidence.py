@@ -49,7 +49,9 @@ def wilson(right: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
 
 
 def binomial_tail(right: int, n: int, p: float) -> float:
-    """P(X >= right) for X binomial (n, p): the p-value of the one-sided test."""
+    """P(X >= right) for X binomial (n, p): the p-value of the one-sided test. Raises UserError
+    unless 0 <= p <= 1."""
+    refuse({f"p must be from 0 to 1, not {p}": not 0 <= p <= 1})
     if not (0 < right <= n and 0 < p < 1):  # certain or impossible
         return float(right <= 0 or (p >= 1 and right <= n))
     k = np.arange(right, n + 1)
@@ -122,13 +124,18 @@ def scores(similarity: torch.Tensor, labels, k: int = 5) -> dict:
     right; low, high: its 95 % interval (Wilson). balanced_accuracy: the mean of the accuracies of
     the classes that occur. top5: the share of rows whose class is among the k = 5 best. A class is
     among the k best when fewer than k other classes are as good or better, so equal similarities
-    count against the model. Raises UserError if there are no rows, or if a similarity is NaN.
+    count against the model. Raises UserError if there are no rows, if a similarity is NaN, or if
+    a row has no label that is one of the classes.
     """
     labels = torch.as_tensor(labels)
     refuse(
         {
             "no labelled pictures to classify": len(labels) == 0,
             "the similarities are NaN: this model has diverged": bool(similarity.isnan().any()),
+            f"each of {len(similarity)} rows needs a label from 0 to {similarity.shape[1] - 1}": (
+                labels.shape != similarity.shape[:1]
+                or bool(((labels < 0) | (labels >= similarity.shape[1])).any())
+            ),
         }
     )
     right = (similarity.argmax(1) == labels).double()

@@ -15,6 +15,7 @@ import re
 import torch
 from torch.nn import functional as F
 
+from miniclip.common import refuse
 from miniclip.evaluation.features import pixels
 
 SIDE, FINE = 64, 32  # pixels of a thumbnail, and of an aligned comparison
@@ -54,10 +55,18 @@ def near_duplicates(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The most similar known picture of each query: (distance (Q,) fp32, position (Q,) int64).
 
-    queries (Q, 3, 64, 64), known (K, 3, 64, 64) from `thumbnails`. A distance of THRESHOLD or less
+    queries (Q, 3, 64, 64), known (K, 3, 64, 64) from `thumbnails`; UserError is raised for levels
+    up to 255 in the place of 0..1. A distance of THRESHOLD or less
     means a near-duplicate. The distance of a query without a candidate is infinite. The shortlist
     costs Q x K x 22,000 multiplications, and then each query costs up to 7 alignments.
     """
+    refuse(
+        {
+            "the pixels of queries and known must be from 0 to 1, and not to 255": any(
+                (x.abs() > 2).any() for x in (queries, known)
+            )
+        }
+    )
     if not len(queries) or not len(known):
         return torch.full((len(queries),), torch.inf), torch.zeros(len(queries), dtype=torch.long)
     found = []

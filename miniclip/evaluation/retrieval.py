@@ -29,13 +29,18 @@ def ranks(
     queries (Q, E) and gallery (G, E) are unit features. Entry j of the gallery is a right answer to
     query i if owner[j] == wanted[i] (int64, (G,) and (Q,)). Each query needs at least one right
     answer. Answers that tie share the mean of their places, so a model that gives everything the
-    same similarity is at chance. Raises UserError if the features are not finite.
+    same similarity is at chance. Raises UserError if the features are not finite, or if a query has
+    no right answer.
     """
     refuse(
         {
             "the features are not finite: this model has diverged": not (
                 queries.isfinite().all() and gallery.isfinite().all()
-            )
+            ),
+            "wanted needs an entry for each query, and owner one for each entry of gallery": (
+                (len(wanted), len(owner)) != (len(queries), len(gallery))
+            ),
+            "a query has no right answer in the gallery": not torch.isin(wanted, owner).all(),
         }
     )
     result = torch.empty(len(queries))
@@ -53,8 +58,10 @@ def ranks(
 
 def recalls(rank, gallery_size: int) -> dict:
     """{'R@1', 'R@5', 'R@10', 'intervals', 'median_rank', 'n', 'gallery'} from ranks (Q,). The
-    recalls are fractions of 1, and 'intervals' holds the 95 % interval of each of them (Wilson)."""
+    recalls are fractions of 1, and 'intervals' holds the 95 % interval of each of them (Wilson).
+    Raises UserError for ranks below 1, and if there are none."""
     rank = torch.as_tensor(rank, dtype=torch.float64)
+    refuse({"ranks must be one or more numbers from 1": not len(rank) or not (rank >= 1).all()})
     right = {f"R@{k}": int((rank <= k).sum()) for k in (1, 5, 10)}
     return {
         **{name: hits / len(rank) for name, hits in right.items()},

@@ -18,7 +18,15 @@ from miniclip.evaluation.confidence import share_cells
 
 def logit(accuracy, floor=0.005):
     """log(a / (1 - a)) of accuracies, which are fractions of 1. They are first clipped to floor ..
-    1 - floor, because 0 of 100 right does not mean that the true accuracy is 0."""
+    1 - floor, because 0 of 100 right does not mean that the true accuracy is 0. Raises UserError
+    for other numbers, such as percentages."""
+    refuse(
+        {
+            "accuracies must be fractions from 0 to 1, and not percentages": not np.array_equal(
+                np.clip(accuracy, 0, 1), accuracy
+            )
+        }
+    )
     a = np.clip(np.asarray(accuracy, float), floor, 1 - floor)
     return np.log(a / (1 - a))
 

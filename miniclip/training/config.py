@@ -268,10 +268,10 @@ class Config(SimpleNamespace):
                 )
             }
         )
-        for name in ("data", "val_data"):
+        for name in ("data", "val_data", "keep", "icons"):
             now, then = getattr(self, name), saved.get(name)
             if now and then and {now, then}.isdisjoint((*BUILT_IN, NONE)):
-                # the pairs may have been moved; open_run checks later that they are the same pairs
+                # the files may have been moved; open_run checks later that they are the same pairs
                 saved = saved | {name: now}
         for name, now in self.of_run().items():
             then = saved.get(name)

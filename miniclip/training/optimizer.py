@@ -27,8 +27,10 @@ def stochastic_round(x, generator=None):
 
     x: float32, any shape. Numbers that bfloat16 can represent, infinities and NaN are not changed.
     A finite number beyond 3.39e38, which is bfloat16's largest, may become infinity. generator: a
-    torch.Generator on x's device, or None for the default generator.
+    torch.Generator on x's device, or None for the default generator. Raises UserError for another
+    dtype.
     """
+    refuse({f"x must be float32, not {x.dtype}": x.dtype != torch.float32})
     noise = torch.randint(
         0, 2**16, x.shape, dtype=torch.int32, device=x.device, generator=generator
     )
@@ -92,6 +94,22 @@ def _check_dtype(parameters):
     refuse({"HalfAdamW needs float32 parameters; call .float() on the model first": wrong})
 
 
+def _check_options(group):
+    options = {name: group[name] for name in ("lr", "eps", "weight_decay", "betas", "seed")}
+    *sizes, betas, seed = options.values()
+    with refusing(f"these options of HalfAdamW are no numbers: {options}"):
+        fit = all(0 <= x < math.inf for x in sizes) and 0 <= operator.index(seed) < 2**62
+        fit = fit and len(betas) == 2 and all(0 <= beta < 1 for beta in betas)
+    refuse(
+        {
+            "lr, eps and weight_decay must be finite and at least 0, betas must be two numbers "
+            f"from 0 to below 1, and the seed must be from 0 to below 2**62, not {options}": (
+                not fit
+            )
+        }
+    )
+
+
 class HalfAdamW(torch.optim.Optimizer):
     """torch.optim.AdamW with its two moments in bfloat16: 4 bytes per parameter instead of 8.
 
@@ -112,20 +130,7 @@ class HalfAdamW(torch.optim.Optimizer):
     def add_param_group(self, param_group):
         """Add parameters with options of their own, a dict. Raises UserError for wrong options."""
         check_group(param_group)
-        wanted = ("lr", "eps", "weight_decay", "betas", "seed")
-        options = {name: (self.defaults | param_group)[name] for name in wanted}
-        *sizes, betas, seed = options.values()
-        with refusing(f"these options of HalfAdamW are no numbers: {options}"):
-            fit = all(0 <= x < math.inf for x in sizes) and 0 <= operator.index(seed) < 2**62
-            fit = fit and len(betas) == 2 and all(0 <= beta < 1 for beta in betas)
-        refuse(
-            {
-                "lr, eps and weight_decay must be finite and at least 0, betas must be two numbers "
-                f"from 0 to below 1, and the seed must be from 0 to below 2**62, not {options}": (
-                    not fit
-                )
-            }
-        )
+        _check_options(self.defaults | param_group)
         super().add_param_group(param_group)
         try:
             _check_dtype(self.param_groups[-1]["params"])
@@ -162,11 +167,14 @@ class HalfAdamW(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self):
         """One AdamW step for every parameter that has a gradient. Raises UserError, and changes
-        nothing, if one of the gradients is sparse, or if a parameter is no longer float32."""
+        nothing, if one of the gradients is sparse, if a parameter is no longer float32, or if an
+        option was set to a wrong value."""
         given = [p for group in self.param_groups for p in group["params"]]
         is_sparse = any(p.grad is not None and p.grad.layout != torch.strided for p in given)
         refuse({"HalfAdamW needs dense gradients; leave out sparse=True": is_sparse})
         _check_dtype(given)
+        for group in self.param_groups:
+            _check_options(group)
         generator = None
         for group in self.param_groups:
             group["calls"] += 1

@@ -9,6 +9,8 @@ Lesson: lessons/11_recipe.md.
 
 import math
 
+from miniclip.model.clip import ALIASES
+
 # crop: the smallest side of the random square, as a share of the picture's short side (paper: 1)
 # warmup: the share of the run in which the learning rate rises (paper: 2,000 of 390,000 steps)
 PAPER_VIT = dict(
@@ -62,7 +64,10 @@ MAX_LOGIT_SCALE = math.log(100)  # the paper clips the scale at 100 for stabilit
 
 
 def recipe(name):
-    """The default hyperparameters of a model, as a new dict. name: a name in MODELS."""
+    """The default hyperparameters of a model, as a new dict. name: a name in MODELS, or OpenAI's
+    name. Any other name gets those of a ResNet if it begins with rn, and otherwise those of
+    ViT-B/32."""
+    name = ALIASES.get(name, name)
     if name.endswith("_mini"):
         return dict(SMALL)
     if name.startswith("rn_icons"):

@@ -42,7 +42,7 @@ CHECKPOINT = "run/checkpoint.pt"
 def arguments(*more, steps=2):
     data = "" if "--data" in more else "--data pairs.csv "
     fixed = f"{data}--out run --model vit_mini --batch-size 4 --threads 1"
-    return [*fixed.split(), "--steps", str(steps), *map(str, more)]
+    return [*fixed.split(), "--steps", steps, *more]
 
 
 def run(*more, steps=2, report=lambda *args: None):
@@ -97,6 +97,20 @@ def ctrl_c_while_a_rank_waits_for_the_others(folder):
     os.environ |= dict(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     subprocess.Popen(["sh", "-c", f"sleep 0.5; kill -INT {os.getpid()}"])
     process_group.start("cpu")
+
+
+NOTEBOOKS = {
+    "gradients": (torch.set_grad_enabled, False, "gradients are switched off in this process"),
+    "a_dtype": (torch.set_default_dtype, torch.float64, "call torch.set_default_dtype"),
+}
+
+
+def set_before(setting, value):
+    setting(value)
+    run()
+
+
+table(NOTEBOOKS, set_before, "a_run_in_a_notebook_that_has_set_{}")
 
 
 @attack(code=0)
@@ -548,6 +562,10 @@ VERBS = {
 REFUSED = {
     "measurements_of_no_pairs": ("there are fewer than two", "run --val-data none --eval-every 1"),
     "a_batch_of_one_pair": ("--batch-size 1 has no other pair to compare", "run --batch-size 1"),
+    "a_pattern_that_is_not_in_quotes": (
+        "unrecognized arguments: b.tar; put a pattern such as .* in quotes",
+        "run --data a.tar b.tar",
+    ),
     "a_single_pair": (
         "pairs.csv has one pair to train on, and no other to compare it with",
         f"cp {WRITTEN}/pictures/red_top.png 0.png",
@@ -584,7 +602,7 @@ REFUSED = {
     ),
     "a_pipe_as_the_log": ("log.jsonl is not a file", "mkdir run; mkfifo run/log.jsonl", "run"),
     "a_checkpoint_on_a_disk_that_is_not_mounted": (
-        "checkpoint.pt is a link to a file that is gone",
+        "checkpoint.pt is a link that leads to no file",
         "mkdir run; ln -s unmounted/checkpoint.pt run",
         "resume",
     ),
@@ -757,6 +775,14 @@ DONE = {
         "step 00004/4",
         f"cp -r {WRITTEN} elsewhere; mv elsewhere/run run",
         "resume --data elsewhere/pairs.csv",
+    ),
+    "a_list_of_pairs_that_moved_since_the_run_began": (
+        "2 pairs to train on .* resumed at step 2",
+        "echo pair,name,query > list.csv; echo 1,pictures/red_top.png,red >> list.csv",
+        "echo 2,pictures/red_whole.png,red >> list.csv",
+        "run --keep list.csv",
+        "mkdir elsewhere; mv list.csv elsewhere",
+        "run --keep elsewhere/list.csv --resume",
     ),
     "labelled_pictures_in_a_tar": (
         "report.md, its figures",

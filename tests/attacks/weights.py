@@ -26,11 +26,13 @@ from miniclip.data.dataset import keep_pairs
 from miniclip.data.labelled import open_labelled
 from miniclip.data.loader import batches
 from miniclip.data.shards.pack import pack
+from miniclip.evaluation import bias, confidence, near_duplicates, retrieval, robustness
 from miniclip.loss import contrastive_loss
 from miniclip.model.clip import create_model
 from miniclip.search.embed import open_encoder
 from miniclip.search.find import nearest, query
 from miniclip.training import archive
+from miniclip.training.optimizer import stochastic_round
 from miniclip.weights import reading, save_huggingface, save_openclip
 from miniclip.weights.__main__ import save_onnx
 from miniclip.weights.average import interpolate, save_average
@@ -763,6 +765,38 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
         ),
         "another vocabulary than the model",
     ),
+    "predictions_in_a_column": (
+        lambda: bias.error_by_group(torch.zeros(2, 1), torch.zeros(2), ["a", "b"]),
+        "one number for each of the 2 groups",
+    ),
+    "labels_that_are_no_classes": (
+        lambda: confidence.scores(ROWS, torch.full((len(ROWS),), -1)),
+        "rows needs a label from 0 to",
+    ),
+    "a_percentage_as_a_probability": (
+        lambda: confidence.binomial_tail(44, 103, 44),
+        "p must be from 0 to 1, not 44",
+    ),
+    "ranks_from_0": (lambda: retrieval.recalls([0, 1, 2], 5), "from 1"),
+    "no_ranks": (lambda: retrieval.recalls([], 5), "one or more numbers"),
+    "a_query_without_an_answer": (
+        lambda: retrieval.ranks(torch.eye(2), torch.eye(2), torch.tensor([0, 9]), torch.arange(2)),
+        "a query has no right answer",
+    ),
+    "one_answer_for_all_queries": (
+        lambda: retrieval.ranks(torch.eye(2), torch.eye(2), torch.tensor([0]), torch.arange(2)),
+        "an entry for each query",
+    ),
+    "accuracies_in_percent": (
+        lambda: robustness.baseline([76.2, 50.0], [64.3, 20.0]),
+        "and not percentages",
+    ),
+    "an_accuracy_that_is_nan": (lambda: robustness.logit(float("nan")), "fractions from 0 to 1"),
+    "pixels_up_to_255": (
+        lambda: near_duplicates.near_duplicates(*[torch.full((1, 3, 64, 64), 255.0)] * 2),
+        "and not to 255",
+    ),
+    "moments_of_64_bits": (lambda: stochastic_round(ROWS.double()), "float32, not torch.float64"),
     "a_dict_of_names": (lambda: classifier_weights(*web(), {"n1": "cup"}, ["{}"]), "list.d.values"),
     "a_set_of_templates": (lambda: classifier_weights(*web(), ["cup"], {"{}"}), "in an order"),
     "a_name_that_is_no_utf_8": (

@@ -351,6 +351,16 @@ def test_a_member_leaves_its_group_and_rank_0_says_why(monkeypatch, rank, fails)
         ("DataLoader worker (pid 7) is killed", 1, "a loading process was killed"),
         ("[gloo/transport] Connection closed by peer", 2, "rank 0 has lost the connection"),
         ("[gloo/transport] Connection closed by peer", 1, None),
+        (
+            "InvalidCxxCompiler: No working C++ compiler found in",
+            1,
+            "--compile needs a C.. compiler",
+        ),
+        (
+            "Failed to find C compiler. Please specify via CC",
+            1,
+            "install one, or leave out --compile",
+        ),
         ("mat1 and mat2 cannot be multiplied", 2, None),  # a bug
     ],
 )

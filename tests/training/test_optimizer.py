@@ -172,11 +172,17 @@ def test_odd_options_are_refused_also_in_a_group(odd):
         HalfAdamW([dict(params=fresh().parameters(), **odd)])
 
 
-def test_a_step_refuses_a_model_that_was_halved_meanwhile():
+def test_a_step_refuses_what_was_changed_meanwhile():
     model = fresh()
     optimizer = HalfAdamW(model.parameters())
     with pytest.raises(UserError, match="float32"):
         model.half(), optimizer.step()
+    model.float()
+    for name, odd in (("lr", math.nan), ("lr", "0.1"), ("betas", (1.0, 0.9)), ("eps", -1)):
+        optimizer = HalfAdamW(model.parameters())
+        optimizer.param_groups[0][name] = odd
+        with pytest.raises(UserError, match="HalfAdamW|finite"):
+            optimizer.step()
 
 
 @pytest.mark.parametrize("odd", [{"maximize": True}, {"amsgrad": True}])

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from miniclip import create_model
 from miniclip.training.freeze import freeze, tower_of
-from miniclip.training.recipe import parameter_groups, schedule
+from miniclip.training.recipe import fine_tuning, parameter_groups, recipe, schedule
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,12 @@ from miniclip.training.recipe import parameter_groups, schedule
 def test_the_schedule_warms_up_and_falls_to_zero(warmup, shares):
     for progress, share in shares.items():
         assert schedule(progress, warmup) == pytest.approx(share), progress
+
+
+def test_a_released_model_has_its_recipe_by_openai_s_name_too():
+    for name, same in (("ViT-L/14", "vit_l14"), ("RN50x16", "rn50x16")):
+        assert recipe(name) == recipe(same) and fine_tuning(name) == fine_tuning(same)
+    assert recipe("ViT-L/14")["lr"] == 4e-4
 
 
 @pytest.mark.parametrize("tower", [None, "image", "text"])
