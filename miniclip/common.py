@@ -112,8 +112,11 @@ class Parser(argparse.ArgumentParser):
     def parse_args(self, args=None, namespace=None):
         """As argparse's, but an option of ONCE must not be given twice."""
         self.given = []
-        args = sys.argv[1:] if args is None else [*map(str, args)]  # paths and numbers, too
-        return super().parse_args(args, namespace)
+        words = sys.argv[1:] if args is None else [*map(str, args)]  # paths and numbers, too
+        # the other method also takes an option between two words that may be left out (in
+        # Python 3.11 the first one does not), but it loses the meaning of --
+        parse = super().parse_args if "--" in words else super().parse_intermixed_args
+        return parse(words, namespace)
 
     def _get_values(self, action, arg_strings):
         name = (action.option_strings or [""])[0]
@@ -289,7 +292,8 @@ ALSO = {int: numbers.Integral, Path: os.PathLike}
 
 def checked(function: Callable) -> Callable:
     """Decorator of a function that people call from Python. It raises a UserError if the type of an
-    argument does not fit its annotation. The sentence names the argument and both types.
+    argument does not fit its annotation. The sentence names the argument and both types. In an
+    argument that may be a Path, ~ is expanded, as a shell does.
 
     Without this check, such an argument would fail somewhere deep inside, or not at all, because a
     string is also a sequence of letters and True is also the number 1. The elements of a list are
@@ -310,17 +314,18 @@ def checked(function: Callable) -> Callable:
     @functools.wraps(function)
     def call(*args, **options):
         given = dict(zip(parameters, args)) | options
-        for name, allowed in kinds().items():
-            if name in given:
-                _check_type(name, given[name], allowed)
-        return function(*args, **options)
+        taken = {
+            name: _taken(name, given[name], kinds()[name]) for name in kinds() if name in given
+        }
+        options = {name: taken.get(name, value) for name, value in options.items()}
+        return function(*map(taken.get, parameters, args), *args[len(parameters) :], **options)
 
     return call
 
 
-def _check_type(name, value, kinds):
-    """Raise UserError unless the value of an argument has one of the types in `kinds`. An empty
-    string is no path."""
+def _taken(name, value, kinds):
+    """The value of an argument, where ~ in a path is expanded. Raises UserError unless it has one
+    of the types in `kinds`. An empty string is no path."""
     value = getattr(value, "_orig_mod", value)  # the model inside, if torch.compile has wrapped it
     fits = isinstance(value, tuple(ALSO.get(kind, kind) for kind in kinds))
     if type(value) in (bool, str, bytes):  # a bool is also an int, the others are also Iterable
@@ -329,6 +334,9 @@ def _check_type(name, value, kinds):
         wanted = " or ".join(kind.__name__.replace("NoneType", "None") for kind in kinds)
         raise UserError(f"{name} must be of type {wanted}, not {type(value).__name__}")
     refuse({f"{name} must not be empty": type(value) is str and not value and Path in kinds})
+    is_path = Path in kinds and isinstance(value, (str, Path))
+    # otherwise a folder "~" could be made, and rm -r ~ would remove another one
+    return type(value)(os.path.expanduser(value)) if is_path else value
 
 
 def number(kind: type, low: float = -1e15, high: float = 1e15) -> Callable[[str], float]:

@@ -106,8 +106,9 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     first.
 
     The search is exact: every row is compared, in fp32. Features in 16 bits are converted, BLOCK
-    numbers at a time. Raises UserError if the query is not of length one, because its products with
-    the rows would be no cosines, and if a cosine is above one, or not finite.
+    numbers at a time. Raises UserError if the query or one of the first BLOCK / E rows is not of
+    length one, because their products would be no cosines, and if a cosine is above one, or not
+    finite.
     """
     width, given = features.shape[-1], tuple(query.shape)
     refuse(
@@ -128,8 +129,14 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     )
     cosines = torch.cat([block.float() @ query.float() for block in blocks])
     # a row that is too long could come first for any query; NaN is refused as well
-    wrong = "the index holds features that are not of length one; make the index again"
-    refuse({wrong: not (cosines.abs() < 1.01).all()})
+    lengths = np.linalg.norm(features[:step].astype("f4"), axis=1)
+    is_unit = (cosines.abs() < 1.01).all() and np.allclose(lengths, 1, atol=0.01)
+    refuse(
+        {
+            "features has rows that are not of length one; divide each row by its norm, or make the "
+            "index again": not is_unit
+        }
+    )
     cosines, rows = cosines.sort(descending=True, stable=True)
     return cosines[:k], rows[:k]
 

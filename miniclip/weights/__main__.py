@@ -3,7 +3,8 @@
 With onnx, OUT is a folder with image.onnx and text.onnx, one file for each tower. image.onnx takes
 pictures (N, 3, S, S) from preprocess, and text.onnx takes tokens (N, context_length) from the
 tokenizer. N may be any number. The features are not normalized. With huggingface, OUT is a folder
-for transformers. With open_clip, it is a file for open_clip (docs/weights.md).
+for transformers. With open_clip, it is a file for open_clip, and the name of its model is printed
+(docs/weights.md).
 """
 
 import copy
@@ -97,7 +98,8 @@ def main(export, checkpoint, out, format, half, activation, overwrite):
     elif format == "huggingface":
         save_huggingface(model, out, tokenizer, overwrite)
     else:
-        save_openclip(model, out, overwrite=overwrite)
+        # with another name open_clip would use another activation, and say nothing
+        format += f"'s {save_openclip(model, out, overwrite=overwrite)}"
     print(f"{out}: {format}, from {checkpoint}")
 
 

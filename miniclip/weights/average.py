@@ -26,7 +26,13 @@ def interpolate(start, tuned, alpha):
     not averaged: if alpha is below 0.5 they are taken from start, and otherwise from tuned. Raises
     UserError if alpha is not from 0 to 1.
     """
-    refuse({f"alpha must be from 0 to 1, not {alpha}": not 0 <= alpha <= 1})
+    kinds = [{(k, x.shape, x.dtype) for k, x in state.items()} for state in (start, tuned)]
+    refuse(
+        {
+            f"alpha must be from 0 to 1, not {alpha}": not 0 <= alpha <= 1,
+            "start and tuned must have the same names, shapes and dtypes": kinds[0] != kinds[1],
+        }
+    )
     return {
         name: torch.lerp(first, tuned[name], alpha)
         if first.is_floating_point()

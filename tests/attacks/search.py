@@ -327,6 +327,7 @@ DONE = {  # what must be said, and what is done
         "rm -r in/.miniclip; truncate -s 64G in/*.png in/below/*/*.png",
         f"index in {MODEL}",
     ),
+    "an_option_between_the_words_and_the_folder": ("  1  .*\n3 pictures", "find cup -k 1 in"),
     "a_query_that_begins_with_a_dash": ("1  0", "find -- -cup in"),
     "features_over_a_file_of_the_user_when_asked": (
         "mine.npz: names",

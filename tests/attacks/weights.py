@@ -880,6 +880,10 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
         lambda: nearest(np.eye(8), torch.eye(8)[0] / 2, 1),
         "must be of length one, as the function query returns it",
     ),
+    "features_of_half_the_length": (
+        lambda: nearest(np.eye(8) / 2, torch.eye(8)[0], 1),
+        "rows that are not of length one; divide each row by its norm",
+    ),
     "a_set_of_texts": (lambda: encode_texts(*web(), {"a cup", "a dog"}), "must be in an order"),
     "a_table_of_texts": (lambda: encode_texts(*web(), np.array([["a cup"]])), "give one column"),
     "a_table_of_names": (
@@ -969,6 +973,14 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
     ),
     "a_dataset_of_arrays": (lambda: open_pairs(Arrays([0])).image(0), "of a file, not ndarray"),
     "more_than_the_tuned_weights": (lambda: interpolate({}, {}, 50), "from 0 to 1, not 50"),
+    "two_states_of_other_shapes": (
+        lambda: interpolate({"bias": torch.ones(1)}, {"bias": torch.ones(5)}, 0.5),
+        "the same names, shapes and dtypes",
+    ),
+    "a_state_with_a_tensor_more": (
+        lambda: interpolate({}, {"bias": torch.ones(5)}, 0.5),
+        "the same names, shapes and dtypes",
+    ),
     "no_share_of_the_tuned_weights": (lambda: interpolate({}, {}, torch.nan), "0 to 1, not nan"),
     "held_out_pairs_to_curate": (
         lambda: curate(Pairs("held", [["a"]], {"train": []})),
@@ -1000,6 +1012,14 @@ def rejected(call, says):
 
 cases = {name: (call, says, "") for name, (call, says) in TYPED.items()}
 table(cases, rejected, "an_argument_that_is_{}", code=0)
+
+
+@attack(code=0)
+def a_folder_in_the_home_of_the_user(folder):
+    os.environ["HOME"], tokenizer = str(folder / "home"), our_checkpoint(tiny(), "c.pt")
+    save_huggingface(tiny(), "~/a", tokenizer)
+    save_huggingface(tiny(), folder=Path("~/b"), tokenizer=tokenizer)
+    assert {*os.listdir("home")} == {"a", "b"} and miniclip.load("~/a") and not os.path.exists("~")
 
 
 @attack(code=0)

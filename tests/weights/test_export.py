@@ -70,11 +70,12 @@ def test_a_checkpoint_becomes_a_folder_of_hugging_face(tmp_path, refused):
     assert "--half only applies" in refused(main, *arguments, "--format", "huggingface", "--half")
 
 
-def test_a_released_model_becomes_a_file_of_open_clip(tmp_path, monkeypatch):
+def test_a_released_model_becomes_a_file_of_open_clip(tmp_path, monkeypatch, capsys):
     model = tiny_release(monkeypatch)
     miniclip.weights.save_openclip(model, tmp_path / "a.pt", any_tokenizer=True)
     target = str(tmp_path / "b.safetensors")
     assert main(["weights", "export", str(tmp_path / "a.pt"), target, "--format", "open_clip"]) == 0
+    assert "open_clip's Tiny-quickgelu" in capsys.readouterr().out
     assert same_weights(model, miniclip.load(target)[0])
 
 
