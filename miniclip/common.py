@@ -512,9 +512,9 @@ def _locked(folder):
 
 
 @contextlib.contextmanager
-def replacing_all(contents: dict[Path, Callable[[], bytes]]) -> Iterator[None]:
-    """`with replacing_all({path: a function that returns the bytes}):` writes all files to the
-    disk. After the block each replaces its path, in the order of the dict. If a path is a link,
+def replacing_all(contents: dict[Path, Callable]) -> Iterator[None]:
+    """`with replacing_all({path: a function that writes into an open file}):` writes all files to
+    the disk. After the block each replaces its path, in the order of the dict. If a path is a link,
     the link itself is replaced, because other folders may share the file that it leads to. The
     blobs in the hub's cache, for example, belong to several revisions of a model.
 
@@ -525,7 +525,7 @@ def replacing_all(contents: dict[Path, Callable[[], bytes]]) -> Iterator[None]:
     with contextlib.ExitStack() as files:
         for path, content in reversed(contents.items()):  # ExitStack leaves the last one first
             file = files.enter_context(replacing(path, follow=False))
-            file.write(content())
+            content(file)
             file.flush()
             os.fsync(file.fileno())
         # or Ctrl-C, or another process that does the same, would leave a part of the old files

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterable
+from operator import methodcaller
 from pathlib import Path
 
 import numpy as np
@@ -156,12 +157,12 @@ def test_files_that_belong_together_are_replaced_in_their_order_or_not_at_all(
     monkeypatch.setattr(os, "replace", lambda new, old: replaced.append(old) or replace(new, old))
     (tmp_path / "shared").write_text("shared")  # as in the hub's cache
     paths[1].symlink_to("shared")
-    with replacing_all({path: path.name.encode for path in paths}):
+    with replacing_all({path: methodcaller("write", path.name.encode()) for path in paths}):
         assert not replaced
     assert (tmp_path / "shared").read_text() == "shared" and not paths[1].is_symlink()
     (tmp_path / "shared").unlink()
     assert replaced == paths and [path.read_text() for path in paths] == [*"abc"]
-    broken = {paths[0]: lambda: b"new", paths[1]: lambda: 1 / 0}
+    broken = {paths[0]: lambda file: file.write(b"new"), paths[1]: lambda file: 1 / 0}
     with pytest.raises(ZeroDivisionError), replacing_all(broken):
         pass
     assert sorted(tmp_path.iterdir()) == paths and paths[0].read_text() == "a"
@@ -181,7 +182,7 @@ def test_two_that_replace_the_same_files_at_once_do_not_mix_them(tmp_path, monke
     monkeypatch.setattr(os, "replace", lambda *names: time.sleep(0.02) or replace(*names))
 
     def write(who):
-        with replacing_all({path: who.encode for path in paths}):
+        with replacing_all({path: methodcaller("write", who.encode()) for path in paths}):
             pass
 
     with concurrent.futures.ThreadPoolExecutor() as pool:

@@ -80,7 +80,9 @@ def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bo
         made[name] = torch.onnx.export(program, (), verbose=False, output_names=["features"])
     # a function makes the bytes, so that those of one tower at a time are in memory
     contents = {
-        Path(folder) / name: lambda program=program: program.model_proto.SerializeToString()
+        Path(folder) / name: lambda file, program=program: file.write(
+            program.model_proto.SerializeToString()
+        )
         for name, program in made.items()
     }
     with replacing_all(contents):  # the towers of two models must not be left beside each other

@@ -16,7 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from safetensors.torch import save
 
 from miniclip.bpe import Tokenizer
 from miniclip.common import (
@@ -192,7 +191,7 @@ def save_openclip(
     note = json.dumps({**model.config, "name": name, "checkpointing": False})
     with replacing(path, follow=False) as file:
         if str(path).endswith(".safetensors"):
-            file.write(save(state, metadata={"format": "pt", NOTE: note}))
+            reading.write_safetensors(state, {"format": "pt", NOTE: note}, file)
         else:
             torch.save({NOTE: note, "state_dict": state}, file)
     return OPENCLIP[name] + ("-quickgelu" if model.config["activation"] == "quickgelu" else "")

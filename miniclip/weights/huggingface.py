@@ -27,10 +27,11 @@ tower, added tokens, other kinds of tokenizers.
 import json
 import os
 import warnings
+from functools import partial
+from operator import methodcaller
 from pathlib import Path
 
 import torch
-from safetensors.torch import save
 
 from miniclip.bpe.tokenizer import END as WORD_END
 from miniclip.bpe.tokenizer import Tokenizer, byte_alphabet
@@ -46,7 +47,7 @@ from miniclip.weights.architecture import (
     released,
     to_write,
 )
-from miniclip.weights.reading import read_json
+from miniclip.weights.reading import read_json, write_safetensors
 
 # our name -> transformers' name: NAMES has whole names, PARTS the parts of all other names
 NAMES = {
@@ -238,8 +239,10 @@ def save_huggingface(
     )
     for name in (WEIGHTS, *written):
         check_new(folder / name, overwrite)
-    contents = {folder / WEIGHTS: lambda: save(weights, metadata={"format": "pt"})}
-    contents |= {folder / name: text.encode for name, text in written.items()}
+    contents = {folder / WEIGHTS: partial(write_safetensors, weights, {"format": "pt"})}
+    contents |= {
+        folder / name: methodcaller("write", text.encode()) for name, text in written.items()
+    }
     # config.json goes first and comes last, so that nobody reads new weights with the config of
     # another model
     with replacing_all(contents):

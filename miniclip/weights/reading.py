@@ -27,6 +27,7 @@ from types import SimpleNamespace
 
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from miniclip.common import UserError, first_bytes, odd_file, refuse, refusing
 from miniclip.model.clip import OPENAI
@@ -216,6 +217,12 @@ def _read_shards(index):
     lacking = [tensor for tensor, home in homes.items() if tensor not in shards[home]][:1]
     refuse({f"{index} names a file for {name} that does not hold it": True for name in lacking})
     return {tensor: shards[home][tensor] for tensor, home in homes.items()}
+
+
+def write_safetensors(state, metadata, file):
+    """Write tensors into an open file, without a copy of them in memory."""
+    with refusing("the weights cannot be written"):
+        save_file(state, file.name, metadata=metadata)
 
 
 def by_miniclip(path: Path) -> dict:

@@ -5,10 +5,10 @@ weights, pairs and labelled pictures.
 """
 
 import contextlib
-import functools
 import itertools
 import json
 import tempfile
+from operator import methodcaller
 from pathlib import Path
 
 from kernels.table import table
@@ -72,15 +72,15 @@ class Report:
         )
         with tempfile.TemporaryDirectory() as folder:
             draw(*args, Path(folder, name), **options)
-            self._files[path] = functools.partial(bytes, Path(folder, name).read_bytes())
+            self._files[path] = methodcaller("write", Path(folder, name).read_bytes())
         self._lines += [f"![{name.partition('.')[0]}]({name})", "", caption, ""]
 
     def write(self) -> None:
         """Write report.md and its figures, after all work. So a report that was stopped changes
         nothing in the folder."""
-        text = "\n".join([*self._lines, MARK, ""])
         # a path need not be UTF-8
-        self._files[self.folder / "report.md"] = lambda: text.encode(errors="backslashreplace")
+        text = "\n".join([*self._lines, MARK, ""]).encode(errors="backslashreplace")
+        self._files[self.folder / "report.md"] = methodcaller("write", text)
         with replacing_all(self._files):
             pass
 
