@@ -33,6 +33,9 @@ from pathlib import Path
 
 # The names of temporary files and folders. `remove_leftovers` deletes nothing else.
 TEMPORARY = re.compile(r"\.miniclip-\d+-[0-9a-z_]{8}\.tmp")
+NO_THREADS = (
+    "start no more threads; raise its limit (ulimit -u, or a container's), or end other programs"
+)
 MEMORY_FULL = re.compile("out of memory|allocate memory")  # what torch's errors say
 # options of which argparse would use the last one, although two data sets, for example, were meant
 ONCE = "--data --val-data --images --init --keep --classes --templates --index --image".split()
@@ -191,13 +194,7 @@ def command(prog: str, what: str = "", options: dict[str, dict] | None = None) -
                 elif isinstance(error, MemoryError) or MEMORY_FULL.search(str(error)):
                     sentence, code = "memory is full; free some of it, or ask for less at a time", 2
                 elif "can't start new thread" in str(error):
-                    sentence, code = (
-                        (
-                            "the system lets this process start no more threads; raise its limit "
-                            "(ulimit -u, or a container's), or end other programs"
-                        ),
-                        2,
-                    )
+                    sentence, code = f"the system lets this process {NO_THREADS}", 2
                 else:
                     raise
             except BrokenPipeError:
