@@ -154,8 +154,8 @@ def encode_texts(model, tokenizer, texts: str | Iterable, batch_size: int = 512)
     odd = next((t for t in texts if isinstance(t, str) and SURROGATE.search(t)), None)
     refuse(
         {
-            f"the text {odd!r:.40} has bytes or halves of characters that are no UTF-8, or were not "
-            "read as UTF-8 in this locale; PYTHONUTF8=1 reads them so": odd
+            f"the text {odd!r:.40} has bytes or halves of characters that are no UTF-8, or were "
+            "not read as UTF-8 in this locale; PYTHONUTF8=1 reads them so": odd
         }
     )
     starts = range(0, len(texts), batch_size)

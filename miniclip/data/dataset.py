@@ -261,9 +261,9 @@ def some_pairs(text):
 def _listed(pairs, path):
     """The indices in a list that `curate` wrote.
 
-    The names in the list must be those of the pairs, and the captions must have the queries, because
-    other records or shards may have the same names. Reading from a shard takes long, so for shards
-    only some pairs of a long list are compared. Raises UserError, or OSError when the file
+    The names in the list must be those of the pairs, and the captions must have the queries,
+    because other records or shards may have the same names. Reading from a shard takes long, so for
+    shards only some pairs of a long list are compared. Raises UserError, or OSError when the file
     cannot be read.
     """
     train, found, others, last = pairs.splits["train"], [], False, ""

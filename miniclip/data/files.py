@@ -96,7 +96,7 @@ class Files(Pairs):
     """
 
     def __init__(self, name, root, rows, skipped, empty="no rows"):
-        # {path, bytes, or else the name of the row: (name of the row, source, {caption: True}, mark)}
+        # {path, bytes, or else the row's name: (the row's name, source, {caption: True}, mark)}
         pairs = {}
         for row, picture, captions, part, why in tqdm(
             rows, "looking at pictures", delay=1, disable=None

@@ -242,8 +242,8 @@ def _read(shown, paths, skipped):
             f"{shown} holds CIFAR's pickled batches; get the version of CIFAR with .bin files": (
                 (first / "batches.meta").is_file()
             ),
-            f"{shown} holds records, which cannot have labels; give a folder of class folders, a csv "
-            "with the columns filepath and label, or tars": (
+            f"{shown} holds records, which cannot have labels; give a folder of class folders, a "
+            "csv with the columns filepath and label, or tars": (
                 first.name.lower().endswith((".json", *SUFFIXES)) and not first.is_dir()
             ),
             f"{shown} names {len(paths)} files, and some of them are no tars; give tars only": (

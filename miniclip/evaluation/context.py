@@ -65,9 +65,10 @@ def open_data(
     digest includes --keep and --val-data, so the files of these options must still be there.
 
     All other pairs are compared with the hashes in the checkpoint (Pairs.hashes_of). Pairs that the
-    model was trained on are left out, and a printed sentence says how many. Another sentence says if
-    none was recognized, or if none can be. Pairs in shards cannot be recognized, and neither can those of a run of an
-    older version or with too many pairs. Raises UserError if no pair is left to test.
+    model was trained on are left out, and a printed sentence says how many. Another sentence says
+    if none was recognized, or if none can be. Pairs in shards cannot be recognized, and neither can
+    those of a run of an older version or with too many pairs. Raises UserError if no pair is left
+    to test.
 
     Among the run's own pairs, the ones that the model had learned before this run began are not
     tested either, and neither are those that the model of `start` has learned (hold_back).

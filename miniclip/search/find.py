@@ -133,8 +133,8 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     is_unit = (cosines.abs() < 1.01).all() and np.allclose(lengths, 1, atol=0.01)
     refuse(
         {
-            "features has rows that are not of length one; divide each row by its norm, or make the "
-            "index again": not is_unit
+            "features has rows that are not of length one; divide each row by its norm, or make "
+            "the index again": not is_unit
         }
     )
     cosines, rows = cosines.sort(descending=True, stable=True)
