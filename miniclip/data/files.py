@@ -369,8 +369,8 @@ def _checked(rows, header, picture, text, separator, root):
 
 
 def _rows(path, separator):
-    """Yield (line number, fields, None) for each row that is not blank. If a row cannot be read,
-    yield (line number, [], problem)."""
+    """Yield (line number, fields, None or a problem) for each row that is not blank. If a row cannot
+    be read, it has no fields."""
     row = ()
     with open(path, encoding="utf-8-sig", errors="windows", newline="") as file:
         reader = csv.reader(lines(file), delimiter=separator, strict=True)
@@ -379,7 +379,8 @@ def _rows(path, separator):
             try:
                 row = next(reader, None)
                 if any(field.strip() for field in row or ()):
-                    yield reader.line_num, row, None
+                    zeros = "it holds zeros of a damaged file; rows may be lost here"
+                    yield reader.line_num, row, zeros * ("\0" in "".join(row)) or None
             except csv.Error as error:  # the next line is then read as a new row
                 why = f"not a csv from line {first} on: {error}"
                 yield reader.line_num, [], f"{why}; are quotes closed, and doubled inside a field?"

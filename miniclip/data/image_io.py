@@ -85,8 +85,9 @@ def read(
             turn = NO_LOCK if is_file else vars(image).setdefault("_turn", threading.Lock())
             with turn, _large_one if is_large else NO_LOCK:
                 upright = to_rgb(image)
-            if is_file or upright is not image:
-                upright.info = {}  # without EXIF, so that nobody turns it again
+            if upright is image and not is_file:  # whose owner may draw on it
+                upright = image.copy()
+            upright.info = {}  # without EXIF, so that nobody turns it again
             return upright
         except Exception as error:  # noqa: BLE001  a damaged file makes decoders raise anything
             raise BadPicture(f"damaged: {str(error).strip() or type(error).__name__}") from None

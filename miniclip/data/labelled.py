@@ -268,6 +268,10 @@ def _read(shown, paths, skipped):
             for folder, _ in walked
             if folder.parent in held and folder not in held
         ]
+        tops = [folder for folder, _ in walked if folder.parent == root]
+        parts = {PARTS.get(folder.name.lower()) for folder in held.intersection(tops)} - {None}
+        empty = [f.name for f in tops if PARTS.get(f.name.lower()) and f not in held]
+        refuse({f"the folder {name}/ of {shown} has no picture": len(parts) == 1 for name in empty})
         paths = pictures or [path for path in paths if path.name.lower().endswith(TARS)]
     rows = [*_divided({path.relative_to(root).parts: path for path in paths}, skipped)]
     names_in = [place / NAMES for place in (root, root.parent) if (place / NAMES).is_file()]

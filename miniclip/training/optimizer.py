@@ -19,7 +19,7 @@ import operator
 
 import torch
 
-from miniclip.common import UserError, refuse, refusing
+from miniclip.common import refuse, refusing
 
 
 def stochastic_round(x, generator=None):
@@ -132,11 +132,7 @@ class HalfAdamW(torch.optim.Optimizer):
         check_group(param_group)
         _check_options(self.defaults | param_group)
         super().add_param_group(param_group)
-        try:
-            _check_dtype(self.param_groups[-1]["params"])
-        except UserError:
-            self.param_groups.pop()
-            raise
+        _check_dtype(self.param_groups[-1]["params"])
 
     def load_state_dict(self, state_dict):
         """Load the state of a HalfAdamW, or of torch's AdamW, and keep the moments in bfloat16.

@@ -307,6 +307,16 @@ REFUSED = {
     "a_csv_in_utf_16": ("l.csv is in UTF-16", "echo a | iconv -t UTF-16 > l.csv", "open l.csv"),
     "a_compressed_csv": ("l.csv is compressed", "echo a | gzip > l.csv", "open l.csv"),
     "a_csv_of_json": ("l.csv is JSON; write each", """echo '[{"a": 1}]' > l.csv""", "open l.csv"),
+    "a_csv_that_ends_in_zeros": (
+        "gives no pair: left out 1: line 2, 0.png .it holds zeros of a damaged file",
+        r"""printf 'path,caption\n0.png,a r\0\0\0' > l.csv""",
+        "open l.csv",
+    ),
+    "an_empty_test_folder_of_labelled_pictures": (
+        "the folder test/ of p has no picture",
+        "mkdir -p p/test p/train/cat p/more; cp 0.png p/train/cat; cp 1.png p/more",
+        "classes p",
+    ),
     "printed_json": (
         "l.json is JSON; write each",
         """printf '[\\n {\\n "a": 1}]' > l.json""",

@@ -38,7 +38,13 @@ from miniclip.common import (
     undisturbed,
 )
 from miniclip.data import SOURCE_FLAGS, open_pairs, report_skipped
-from miniclip.data.dataset import BadPicture, Pairs, print_skipped, printable
+from miniclip.data.dataset import (
+    MOST_TEXT_BYTES,
+    BadPicture,
+    Pairs,
+    print_skipped,
+    printable,
+)
 from miniclip.data.files import Files
 from miniclip.data.image_io import MOST_PICTURE_BYTES
 from miniclip.data.shards.shards import Shards
@@ -122,13 +128,18 @@ def sample(pairs, i):
         file = io.BytesIO()
         image.save(file, "PNG")
         data = file.getvalue()
-    if len(data) > MOST_PICTURE_BYTES:
-        raise BadPicture(f"its file has more than {MOST_PICTURE_BYTES >> 20} MiB")
     says = {"caption": captions[0], "captions": list(captions), "name": pairs.where(i)}
+    # a name may have bytes that are no UTF-8
+    text = json.dumps(says, ensure_ascii=False).encode(errors="backslashreplace")
+    for what, part, most in (
+        ("file has", data, MOST_PICTURE_BYTES), ("captions take", text, MOST_TEXT_BYTES),
+    ):  # fmt: skip
+        if len(part) > most:  # Shards would not read it
+            raise BadPicture(f"its {what} more than {most >> 20} MiB")
     return {
         kind.lastgroup if kind else "png": data,
         "txt": captions[0].encode(),
-        "json": json.dumps(says).encode(),
+        "json": text,
     }
 
 
