@@ -463,11 +463,11 @@ def replacing(path: str | Path, follow: bool = True) -> Iterator:
     except OSError as error:
         error.filename = error.filename or str(path)
         raise
-    except RuntimeError as error:  # torch.save raises one on top of the OSError
+    except RuntimeError as error:  # torch.save raises one on top of the OSError, or of Ctrl-C
         below = error.__context__
         if isinstance(below, OSError):
             raise OSError(below.errno, below.strerror, str(path)) from None
-        raise
+        raise below if isinstance(below, KeyboardInterrupt) else error
     finally:
         temporary.unlink(missing_ok=True)
     with contextlib.suppress(OSError):

@@ -30,7 +30,8 @@ def microbatch_step(model, parts, loss_fn, prepare=tuple, autocast=contextlib.nu
     logit_scale that returns a 0-d loss. prepare: a function of a part that returns images
     (M, 3, H, W) and tokens (M, L) on the model's device, so that other parts can wait on the CPU.
     By default a part is used as it is. autocast: a function that returns the context of each
-    forward pass.
+    forward pass. An argument that loss_fn does not use has a gradient of zeros. Raises UserError
+    under torch.no_grad.
 
     Returns the detached (loss, image, text, scale) of the whole batch: image and text are (N, E),
     scale is 0-d.

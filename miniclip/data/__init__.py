@@ -158,7 +158,9 @@ def open_divided(source=None, kept=None, val_data=None, **options) -> Pairs:
     held = open_pairs(val_data, **options)
     is_files, train = isinstance(pairs, Files), pairs.splits["train"]  # or shards
     files = [pairs.sources[i] for i in train] if is_files else pairs.paths
-    both = sorted({*held.paths}.intersection(file for file in files if isinstance(file, str)))
+    # [1:3] are the numbers of the file and of its disk, whatever name or link leads there
+    trained = {os.stat(file)[1:3] for file in files if isinstance(file, str)}
+    both = sorted(file for file in held.paths if os.stat(file)[1:3] in trained)
     refuse(
         {
             f"--val-data has {len(both):,} of the files that --data trains on, such as "

@@ -73,6 +73,9 @@ def read(
     """
     with _opened(source) as (image, is_file):
         try:
+            if is_file and image.format == "PNG":  # whose decoder passes over checksums of pixels
+                image.fp.seek(0)
+                Image.open(image.fp, formats=["PNG"]).verify()
             if is_file and image.format in ("JPEG", "MPO"):
                 image.fp.seek(0)
                 _check_scans(image.fp.read(MOST_PICTURE_BYTES))

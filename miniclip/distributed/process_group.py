@@ -268,6 +268,14 @@ def noted_signals() -> Iterator[list[int]]:
     handlers = {number: signal.getsignal(number) for number in STOPPING}
     noted = {number: before for number, before in handlers.items() if before != signal.SIG_IGN}
 
+    def told():
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            print0(
+                "stopping after this step, and saving; Ctrl-C again to quit at once without saving",
+                file=sys.stderr,
+                flush=True,
+            )
+
     def watch():
         while number := reading.recv(1)[0]:
             # not for a second SIGHUP, because a closing terminal sends it two times
@@ -275,13 +283,8 @@ def noted_signals() -> Iterator[list[int]]:
                 os._exit(128 + number)
             if number in noted and not received:
                 received.append(number)
-                with contextlib.suppress(OSError):  # the terminal may be gone
-                    print0(
-                        "stopping after this step, and saving; Ctrl-C again to quit at once without "
-                        "saving",
-                        file=sys.stderr,
-                        flush=True,
-                    )
+                # in a thread of its own, which may wait for a reader of the output for ever
+                threading.Thread(target=told, daemon=True).start()
 
     watching = threading.Thread(target=watch, daemon=True)
     watching.start()

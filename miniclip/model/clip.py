@@ -217,7 +217,8 @@ class CLIP(TextTransformer):
     def encode_image(self, images: Tensor, normalize: bool = False) -> Tensor:
         """(N, 3, H, W) preprocessed pictures -> (N, E). normalize: make each vector of length 1.
 
-        Raises ValueError unless images is a float tensor of that shape.
+        The pictures are converted to the dtype of the weights. Raises ValueError unless images is a
+        float tensor of that shape.
         """
         floats = torch.is_tensor(images) and images.is_floating_point()
         if not floats or images.ndim != 4 or images.shape[1] != 3:
@@ -225,7 +226,7 @@ class CLIP(TextTransformer):
                 "pictures must be floats (N, 3, H, W), such as stacked results of preprocess, and not "
                 f"{described(images)}"
             )
-        x = self.visual(images)
+        x = self.visual(images.to(self.dtype))
         return nn.functional.normalize(x, dim=1) if normalize else x
 
     def forward(

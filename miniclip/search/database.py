@@ -47,7 +47,8 @@ ABOUT = {"digest": str, "file": str, "activation": str, "root": str, "width": in
 REASONS = {  # what SQLite says: what it means here
     "database is locked": "another process is reading or writing it, or its file system has no "
     "locks; then name a folder elsewhere with --index",
-    "disk I/O error": "another process may be writing it, or the disk fails; try again",
+    "disk I/O error": "another process may be writing it, a limit on the size of files or a quota "
+    "may be reached, or the disk fails",
     "attempt to write a readonly database": "it is write-protected, or was moved; if "
     "indexing was interrupted, make it writable and run python -m miniclip.search index again",
     "database disk image is malformed": "it is damaged; delete it, and make the index again",

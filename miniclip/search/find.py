@@ -22,7 +22,7 @@ from miniclip.bpe.cleaning import has_words
 from miniclip.common import check_new, checked, command, number, path, refuse, refusing
 from miniclip.data import image_io
 from miniclip.data.dataset import BadPicture, printable
-from miniclip.search.database import FOLDER, Index
+from miniclip.search.database import FOLDER, OURS, Index
 from miniclip.search.embed import MACHINE, Encoder, open_encoder
 from miniclip.zeroshot import encode_tensors, encode_texts
 
@@ -245,6 +245,9 @@ def main(text, folder, index, checkpoint, device, threads, image, k, grid, overw
     refuse(
         {
             f"--grid {grid} is a picture of the index; choose another name": drawn in opened.paths,
+            f"--grid {grid} leads to an index; choose another name": (
+                os.path.basename(os.path.realpath(grid or "")) in OURS
+            ),
             f"{printable(text)} is the folder of the index; give the words before it": (
                 is_root and not image
             ),

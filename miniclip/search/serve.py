@@ -11,7 +11,7 @@ passwords, HTTPS, and limits for clients that send endless requests.
 """
 
 import contextlib
-import importlib.util
+import importlib
 import io
 import ipaddress
 import logging
@@ -27,7 +27,7 @@ from urllib.parse import parse_qsl
 import torch
 
 from miniclip.bpe.cleaning import clean, has_words
-from miniclip.common import UserError, checked, command, number, refuse, refusing
+from miniclip.common import UserError, checked, command, in_words, number, refuse, refusing
 from miniclip.data.dataset import BadPicture, fingerprint, printable
 from miniclip.search.database import FILE, OLD, Index, followed
 from miniclip.search.embed import Encoder
@@ -269,7 +269,7 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
     def classify():
         asked = parameters("classes", "template", "row")
         typed, template = (
-            re.split(r"[,，、\t\n]", asked.get("classes", "")),
+            re.split(r"[,，、،\t\n\v\f\r\x85\u2028\u2029]", asked.get("classes", "")),
             asked.get("template", "{}"),
         )
         # the tokenizer takes "Heart" and "heart" for the same name: one class, as first spelled
@@ -288,7 +288,8 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         _, image = chosen(asked.get("row"))
         refuse({"choose a picture first": image is None})
         # classifier_weights would cut the end of a template that does not fit into the context
-        encoder.tokenizer([template.replace("{}", name) for name in names], truncate=False)
+        for name in names:  # one by one, because the first that is too long ends it
+            encoder.tokenizer([template.replace("{}", name)], truncate=False)
         scale = encoder.model.logit_scale.exp().item()
         with classifying:
             bare, templated = (
@@ -365,14 +366,12 @@ def make_server(app, at: socket.socket):
 )
 def main(folder, index, checkpoint, device, threads, host, port):
     """The command: serve the page until Ctrl-C."""
-    refuse(
-        {
-            "the page needs flask and waitress: pip install 'miniclip[app]'": not all(
-                map(importlib.util.find_spec, ("flask", "waitress"))
-            ),
-            "--host is empty; give an address such as 127.0.0.1": not host,
-        }
-    )
+    refuse({"--host is empty; give an address such as 127.0.0.1": not host})
+    needs = "the page needs flask and waitress: pip install -U 'miniclip[app]'"
+    own = "; a file flask.py or waitress.py of your own must have another name"
+    with in_words(needs + own, ImportError, AttributeError):
+        importlib.import_module("flask").Flask  # noqa: B018
+        importlib.import_module("waitress").create_server  # noqa: B018
     # absolute, because the current folder may be deleted and restored while the page is served
     folder, index = (
         path and followed(os.path.join(os.getcwd(), path))
@@ -387,7 +386,8 @@ def main(folder, index, checkpoint, device, threads, host, port):
         if not ipaddress.ip_address(address).is_loopback:
             print(
                 "anyone who can reach this machine can search these pictures"
-                + f": http://<IP of this machine>:{port}" * (address in ("0.0.0.0", "::"))
+                + f": http://<IP of this machine>:{port}" * (address == "0.0.0.0")
+                + f": http://[<IPv6 of this machine>]:{port}" * (address == "::")
             )
         print("Ctrl-C ends it", flush=True)
         with contextlib.suppress(KeyboardInterrupt):  # a second Ctrl-C does not wait

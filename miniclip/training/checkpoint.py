@@ -230,7 +230,13 @@ def checked(path, state, needs=()):
         {
             f"{path} is no checkpoint that can be read: its model is not a dict of tensors": (
                 not are_weights(state.get("model", {}))
-            )
+            ),
+            f"{path} cannot be resumed, because its weights are no longer float32; bring the run's own "
+            "file back, or begin a new run from this one with --init": (
+                "optimizer" in needs
+                and are_weights(state["model"])
+                and any(x.dtype in (torch.half, torch.bfloat16) for x in state["model"].values())
+            ),
         }
     )
     return state

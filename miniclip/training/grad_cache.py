@@ -19,6 +19,7 @@ import contextlib
 
 import torch
 
+from miniclip.common import refuse
 from miniclip.data.loader import join
 from miniclip.data.transforms import normalize
 from miniclip.model.resnet import frozen_bn_stats
@@ -34,12 +35,14 @@ def microbatch_step(model, parts, loss_fn, prepare=tuple, autocast=contextlib.nu
     logit_scale that returns a 0-d loss. prepare: a function of a part that returns images
     (M, 3, H, W) and tokens (M, L) on the model's device, so that other parts can wait on the CPU.
     By default a part is used as it is. autocast: a function that returns the context of each
-    forward pass.
+    forward pass. An argument that loss_fn does not use has a gradient of zeros. Raises UserError
+    under torch.no_grad.
 
     Returns the detached (loss, image, text, scale) of the whole batch: image and text are (N, E),
     scale is 0-d.
     """
     raw = getattr(model, "module", model)
+    refuse({"gradients are switched off; leave torch.no_grad": not torch.is_grad_enabled()})
     parts = list(parts)  # a loader that shuffles would give the second pass other parts
 
     def towers(part):  # only one part is on the device at a time
@@ -55,7 +58,8 @@ def microbatch_step(model, parts, loss_fn, prepare=tuple, autocast=contextlib.nu
     image, text = (torch.cat(side).requires_grad_() for side in zip(*features))
     logit_scale = raw.logit_scale.detach().requires_grad_()
     loss = loss_fn(image, text, logit_scale)
-    d_image, d_text, d_scale = torch.autograd.grad(loss, (image, text, logit_scale))
+    inputs = image, text, logit_scale
+    d_image, d_text, d_scale = torch.autograd.grad(loss, inputs, materialize_grads=True)
 
     no_sync = getattr(model, "no_sync", contextlib.nullcontext)  # DDP averages after the last part
     for k, (part, *grads) in enumerate(zip(parts, d_image.split(sizes), d_text.split(sizes))):

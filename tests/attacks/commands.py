@@ -2,6 +2,7 @@
 
 import errno
 import importlib
+import io
 import json
 import os
 import shutil
@@ -41,6 +42,20 @@ def ctrl_c_while_a_class_is_made(folder):
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     command("tool")(lambda argv: type("Made", (), {"by": Descriptor()}))()
+
+
+@attack(code=130, says="^tool: stopped by Ctrl-C$")
+def ctrl_c_while_torch_saves(folder):
+    class Interrupted(io.BytesIO):
+        def write(self, data):
+            signal.raise_signal(signal.SIGINT)
+
+    def save(argv):
+        with replacing("x.pt"):
+            torch.save(torch.zeros(9), Interrupted())
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    command("tool")(save)()
 
 
 @attack(says="is not a file")

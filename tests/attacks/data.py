@@ -769,6 +769,11 @@ REFUSED |= {
         "mkdir -p p/val; cp 0.png p; cp 1.png p/val; echo a cat | tee p/0.txt > p/val/1.txt",
         "divide p p/val",
     ),
+    "val_data_that_is_links_to_the_data": (
+        "--val-data has 1 of the files that --data trains on, such as .*v/1.png; give",
+        "mkdir p v; cp 0.png p; echo a cat | tee p/0.txt > v/1.txt; ln -s ../p/0.png v/1.png",
+        "divide p v",
+    ),
     "val_data_that_is_a_shard_of_the_data": (
         "--val-data has 1 of the files that --data trains on, such as .*b.tar; give",
         "echo a cat | tee 0.txt > 1.txt; tar cf a.tar 0.*; tar cf b.tar 1.*",

@@ -1,5 +1,6 @@
 """Attacks on pictures: small files that take long, or much memory, to decode; other people's loaders."""
 
+import contextlib
 import io
 import os
 import struct
@@ -12,6 +13,7 @@ import torch
 from PIL import Image
 
 from miniclip.data import open_pairs
+from miniclip.data.dataset import BadPicture
 from miniclip.data.image_io import check, read
 from miniclip.data.threads import in_threads, read_all
 from miniclip.data.transforms import MEAN, STD, Preprocess
@@ -28,6 +30,19 @@ def encoded(mode, size, kind, **options):
     file = io.BytesIO()
     Image.new(mode, size).save(file, kind, **options)
     return file.getvalue()
+
+
+@attack(code=0)
+def a_png_with_a_flipped_bit_is_never_another_picture(folder):
+    good = io.BytesIO()
+    emoji = Image.new("RGB", (48, 48), "white")
+    emoji.paste("red", (9, 9, 40, 20))
+    emoji.save(good, "PNG")
+    for k in range(8 * len(good.getvalue())):
+        data = bytearray(good.getvalue())
+        data[k // 8] ^= 1 << k % 8
+        with contextlib.suppress(BadPicture):
+            assert read(bytes(data)).tobytes() == emoji.tobytes(), k
 
 
 @attack(says="a JPEG of more than 100 scans", seconds=5)

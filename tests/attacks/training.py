@@ -113,6 +113,15 @@ def set_before(setting, value):
 table(NOTEBOOKS, set_before, "a_run_in_a_notebook_that_has_set_{}")
 
 
+@attack(code=130)
+def ctrl_c_twice_while_nobody_reads_the_output(folder):
+    process_group.print0 = lambda *_, **how: time.sleep(60)
+    with process_group.noted_signals():
+        while True:  # the second one ends this
+            signal.raise_signal(signal.SIGINT)
+            time.sleep(0.1)
+
+
 @attack(code=0)
 def a_hang_up_under_nohup_is_ignored(folder):
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -330,6 +339,7 @@ EDITED = {
     "beta2_changed": dict(options=lambda o: o | {"beta2": 0.5}),
     "optimizer_of_text": dict(optimizer="x"),
     "no_groups": dict(optimizer=without("param_groups")),
+    "weights_of_16_bits": dict(model=lambda m: {k: v.half() for k, v in m.items()}),
     "moments_of_another_shape": dict(optimizer=moments(lambda x: x.flatten()[:1])),
     "moments_not_finite": dict(optimizer=moments(lambda x: x / 0)),
     "negative_second_moments": dict(optimizer=moments(lambda x: -x - 1, "exp_avg_sq")),

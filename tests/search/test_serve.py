@@ -401,7 +401,7 @@ def test_a_picture_is_classified_by_the_name_alone_and_inside_a_template(index, 
 
 
 def test_classes_may_be_the_cells_of_a_spreadsheet_or_stand_between_other_commas(client):
-    for classes in ("cat\tdog\nfish", "cat，dog、fish"):
+    for classes in ("cat\tdog\nfish", "cat，dog、fish", "cat\u2028dog،fish"):
         assert classify(client, row=5, classes=classes).get_json()["names"] == [
             "cat",
             "dog",
@@ -479,7 +479,7 @@ def test_the_command_refuses_in_one_sentence(folder, tmp_path, refused, monkeypa
     ):
         assert words in refused(serve.main, *wrong)
     monkeypatch.setitem(sys.modules, "waitress", None)
-    assert "pip install 'miniclip[app]'" in refused(serve.main, folder)
+    assert "pip install -U 'miniclip[app]'" in refused(serve.main, folder)
 
 
 # just enough of a browser for Node to run the page's script: node -e STUB page.html picture.png
