@@ -250,10 +250,12 @@ def describe(plan):
     p, flop, memory = plan, plan["flop"], dict(plan["memory"])
     kept = f"activations of {p['pairs_together']:,} x {p['pair_bytes'] / 1e6:.1f} MB"
     memory[kept] = memory.pop("activations")
+    uneven = p["batch_size"] % p["world"]
+    each = f", at most {p['pairs']} on each" if uneven else f" = {p['world']} x {p['pairs']}"
     return "\n".join(
         [
             f"{p['model']}, {p['parameters']:,} parameters, on {p['world']} x {p['gpu']} | batch "
-            f"{p['batch_size']:,} = {p['world']} x {p['pairs']} | {p['precision']}"
+            f"{p['batch_size']:,}{each} | {p['precision']}"
             f"{' | blocks checkpointed' * p['grad_checkpointing']}",
             "",
             "work for one pair                           Gflop",

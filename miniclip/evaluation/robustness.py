@@ -52,7 +52,8 @@ def effective_robustness(accuracy, shifted, line):
     """Accuracy under the shift beyond what the baseline predicts from accuracy at home.
 
     accuracy, shifted: fractions of 1, numbers or arrays; line: (slope, intercept) in logits, from
-    `baseline`. A model on the line has 0; the difference is in accuracy, not in logits.
+    `baseline`. A model on the line has 0; the difference is in accuracy, not in logits. The
+    line ends at accuracies of 0.005 and 0.995 (see logit), so 0 and 1 are that far from it.
     """
     slope, intercept = line
     expected = 1 / (1 + np.exp(-(slope * logit(accuracy) + intercept)))
