@@ -204,7 +204,7 @@ class Config(SimpleNamespace):
             for name, how in options.items():
                 group.add_argument(spelled(name), **how)
         config = cls(beta2=None, eps=None, **vars(parser.parse_args(argv)))
-        config.typed = sys.argv if argv is None else [prog, *argv]
+        config.typed = sys.argv if argv is None else [prog, *map(str, argv)]
         if isinstance(config.pairs, str):
             parser.renamed("--pairs LIST", "--keep LIST")
             config.pairs, config.keep = None, config.keep or config.pairs

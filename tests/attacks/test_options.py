@@ -42,7 +42,7 @@ COMMANDS = {
 
 def parser_of(main):
     """The parser that a command makes for itself."""
-    parse = mock.patch.object(argparse.ArgumentParser, "parse_args", autospec=True)
+    parse = mock.patch.object(argparse.ArgumentParser, "parse_known_args", autospec=True)
     with parse as asked, pytest.raises(KeyError):
         asked.side_effect = KeyError
         main([])

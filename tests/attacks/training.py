@@ -418,8 +418,8 @@ def evaluate(*more):
 
 def released(*more):
     """Classify pictures with a released model, whose context holds the usual templates."""
-    fixed = "--checkpoint web --task zero_shot --threads 1 --out a"
-    return evaluation.main([*fixed.split(), *more])
+    task = [] if "--task" in more else ["--task", "zero_shot"]
+    return evaluation.main([*"--checkpoint web --threads 1 --out a".split(), *task, *more])
 
 
 @attack(code=0, says="left out 1: .*red_left")
