@@ -34,8 +34,9 @@ def flop_per_pair(config, length=None):
     # for the gradient of the pixels. So the first product takes 2 forward - backward flop, and the
     # forward pass without it takes backward - forward.
     forward = image + text
-    recompute = backward - forward
-    return dict(image=image, text=text, forward=forward, backward=backward, recompute=recompute)
+    return dict(
+        image=image, text=text, forward=forward, backward=backward, recompute=backward - forward
+    )
 
 
 def _counted(function, *arguments):
