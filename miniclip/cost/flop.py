@@ -34,9 +34,8 @@ def flop_per_pair(config, length=None):
     # for the gradient of the pixels. So the first product takes 2 forward - backward flop, and the
     # forward pass without it takes backward - forward.
     forward = image + text
-    return dict(
-        image=image, text=text, forward=forward, backward=backward, recompute=backward - forward
-    )
+    recompute = backward - forward
+    return dict(image=image, text=text, forward=forward, backward=backward, recompute=recompute)
 
 
 def _counted(function, *arguments):

@@ -38,7 +38,8 @@ def stochastic_round(x, generator=None):
     # upper half with the probability (lower half) / 2^16, also across powers of two. Then the lower
     # half is cut off.
     bits = (x.view(torch.int32) + noise) & -(2**16)
-    return torch.where(x.isfinite(), bits.view(torch.float32), x).bfloat16()
+    rounded = torch.where(x.isfinite(), bits.view(torch.float32), x)
+    return rounded.bfloat16()
 
 
 def check_state(state):
