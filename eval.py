@@ -403,8 +403,7 @@ def main(argv=None):
         "machine": common.machine(device),
     }
     if results.keys() & ((ABOUT_PICTURES if images else NEED_LABELS) | {"averages"}):
-        shown = pictures_digest(images.pictures) if images else pairs.digest
-        about["pictures_digest"] = shown
+        about["pictures_digest"] = pictures_digest(images.pictures) if images else pairs.digest
     write_results(out, results | about)
     took = f"the command took {about['seconds']:.0f} s"
     print(f"\nreport.md, its figures and results.json are in {out}; {took}")

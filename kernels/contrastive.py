@@ -12,7 +12,6 @@ Lesson: lessons/10_sharding.md.
 """
 
 import torch
-from torch import Tensor
 
 from kernels.reference import accumulator
 from kernels.softmax import LN2, double, fixed_shift, merge, needs_rescue
@@ -30,7 +29,7 @@ class LocalCollectives:
     world = 1
 
     @staticmethod
-    def gather(x: Tensor) -> Tensor:
+    def gather(x: torch.Tensor) -> torch.Tensor:
         """x itself."""
         return x
 

@@ -153,9 +153,8 @@ def finish(z, flagged, highest, rescued, shift, cosines, scale_log2):
     z: what `sums` returned with this shift (0-d); highest, rescued: what `online_sums` returned for
     the flagged rows; cosines: of the matched pairs.
     """
-    matched = double(cosines) * double(scale_log2)
     z, shift = torch.where(flagged, rescued, z), torch.where(flagged, highest, shift)
-    return loss_from_sums(z, shift, matched)
+    return loss_from_sums(z, shift, double(cosines) * double(scale_log2))
 
 
 def gradient(

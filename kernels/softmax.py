@@ -16,14 +16,13 @@ P_matched rounds to 1. Left out: anything with N x N elements.
 import math
 
 import torch
-from torch import Tensor
 
 LN2 = math.log(2)
 NO_FLOAT64 = {"mps"}  # Apple's GPUs
 LOWEST = -1e38  # "no maximum yet": finite, so that LOWEST - LOWEST is 0 and not NaN
 
 
-def double(x: Tensor) -> Tensor:
+def double(x: torch.Tensor) -> torch.Tensor:
     """x in float64. The result is on the CPU if x's device has no float64."""
     return (x.cpu() if x.device.type in NO_FLOAT64 else x).double()
 

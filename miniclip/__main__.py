@@ -22,9 +22,8 @@ COMMANDS = {  # name: (module, what it does)
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command that is named first. Returns its exit code."""
-    prog = "python -m miniclip" if sys.argv[0].endswith("__main__.py") else "miniclip"
     return choose(
-        prog,
+        "python -m miniclip" if sys.argv[0].endswith("__main__.py") else "miniclip",
         "CLIP, to be read, run and trusted.",
         COMMANDS,
         argv,

@@ -18,7 +18,6 @@ import warnings
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 try:
     from kernels import reference
@@ -58,14 +57,14 @@ def clip_loss(image, text, logit_scale):
 
 @torch.compiler.disable  # it cannot trace kernels that are launched by hand: the graph breaks here
 def contrastive_loss(
-    image: Tensor,
-    text: Tensor,
-    logit_scale: Tensor | float,
+    image: torch.Tensor,
+    text: torch.Tensor,
+    logit_scale: torch.Tensor | float,
     group: "torch.distributed.ProcessGroup | None" = None,
     backend: str = "auto",
     precision: str = "auto",
     chunk: int | None = None,
-) -> Tensor:
+) -> torch.Tensor:
     """`clip_loss` over the global batch (CLIP, section 2.3), a chunk of similarities at a time.
 
     image, text: (N, E), the features of this rank's pairs, not normalized.

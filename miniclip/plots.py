@@ -12,7 +12,6 @@ from miniclip.common import holds, refuse, save_figure
 BLACK, GREEN = "#222222", "#2a7d4f"
 COLOURS = ("#1f4e79", "#b5442e", GREEN, "#b8860b", "#6a4c93", "#8a8a8a", "#2a9d9d")
 MARKS = (b"Software\0miniclip", b"/Creator (miniclip)", b">miniclip<")  # in .png, .pdf, .svg
-DASHES = ("--", ":", "-.")
 FEW = 60  # a curve with fewer points than this has a mark at each point
 TEXT = 0.14  # height in inches of a line of text above or below a picture
 
@@ -53,7 +52,7 @@ def lines(panels, path, rows=1, dashed=(), dots=()) -> None:
     figure = Figure(figsize=(2.8 + 3.6 * columns, 1.4 + 2.8 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis, (curves, how) in zip(axes.flat, panels):
-        colours, dashes, markers = cycle(COLOURS), cycle(DASHES), cycle("osvD^P")
+        colours, dashes, markers = cycle(COLOURS), cycle(("--", ":", "-.")), cycle("osvD^P")
         for name, (x, y, *ends) in curves.items():
             colour = BLACK if name in dashed else next(colours)
             if name in dashed:

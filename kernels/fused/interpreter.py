@@ -17,8 +17,6 @@ import torch
 import triton.language as tl
 from triton.runtime import interpreter
 
-SMALLEST = np.finfo(np.float32).tiny  # 2^-126: below it a float32 is denormal
-
 
 def to_bfloat16(x):
     """float32 array -> the bits of the nearest bfloat16, ties to even, as uint16."""
@@ -33,7 +31,7 @@ def from_bfloat16(bits):
 
 def flush(x):
     """float32 array with denormals made zero, as the GPU's instruction ex2.approx.ftz does."""
-    return np.where(np.abs(x) < SMALLEST, np.zeros_like(x), x)
+    return np.where(np.abs(x) < np.finfo(np.float32).tiny, np.zeros_like(x), x)  # tiny: 2^-126
 
 
 def install():
@@ -55,8 +53,7 @@ def install():
         return wrapper
 
     def as_float32(x):
-        is_bfloat16 = x.dtype.scalar == tl.bfloat16
-        return handle(from_bfloat16(x.data), tl.float32) if is_bfloat16 else x
+        return handle(from_bfloat16(x.data), tl.float32) if x.dtype.scalar == tl.bfloat16 else x
 
     def float32_dot(self, a, b, *rest):
         return uncorrected_dot(self, as_float32(a), as_float32(b), *rest)

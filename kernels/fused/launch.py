@@ -10,7 +10,6 @@ import functools
 
 import torch
 import triton
-from torch import Tensor
 from triton import knobs
 from triton.tools.tensor_descriptor import TensorDescriptor
 
@@ -62,8 +61,7 @@ def _launch(name, plan, shape, *arguments):
     (kernel, operands), (m, n), (first, *_) = KERNELS[name], shape, arguments
     if plan.get("TMA"):  # the first two arguments are operands, read in blocks
         blocks = ([plan[size] for size in sizes] for sizes in operands.values() if sizes)
-        descriptors = map(TensorDescriptor.from_tensor, arguments, blocks)
-        arguments = [*descriptors, *arguments[2:]]
+        arguments = [*map(TensorDescriptor.from_tensor, arguments, blocks), *arguments[2:]]
     programs = triton.cdiv(m, plan.get("STRIP", 1) * (plan.get("BM") or plan["ROWS"]))
     programs *= triton.cdiv(n, plan["BN"]) if n else 1
     if name in ("special tiles", *HOPPER):  # a program takes many tiles
@@ -77,7 +75,7 @@ def _launch(name, plan, shape, *arguments):
         kernel[(programs,)](*arguments, enable_fp_fusion=True, **plan)
 
 
-def normalize(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def normalize(x: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
     """As reference.normalize; x of any strides, D up to 2048."""
     xhat = torch.empty(x.shape, dtype=dtype, device=x.device)
     norm, sizes = torch.empty(len(x), dtype=torch.float32, device=x.device), (len(x), *x.stride())
@@ -93,7 +91,7 @@ def normalize_backward(g, xhat, norm, factor, dtype):
     return dx, row_dot
 
 
-def diagonal(x: Tensor, y: Tensor) -> Tensor:
+def diagonal(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """As reference.diagonal."""
     out = torch.empty(len(x), dtype=torch.float32, device=x.device)
     _launch("diagonal", _plan("diagonal", x), (len(x), None), x, y, out, len(x))

@@ -80,8 +80,7 @@ def row_shape(d: int) -> dict[str, int]:
     """{D, DP, ROWS, num_warps, num_stages} of the kernels that hold whole rows: DP is d padded to a
     power of two, ROWS the rows at a time."""
     padded = _power_of_two(d)
-    rows = max(1, min(16, 2048 // padded))
-    return dict(D=d, DP=padded, ROWS=rows, num_warps=4, num_stages=1)
+    return dict(D=d, DP=padded, ROWS=max(1, min(16, 2048 // padded)), num_warps=4, num_stages=1)
 
 
 def _power_of_two(d):

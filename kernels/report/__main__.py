@@ -52,10 +52,10 @@ OPTIONS = {
     "--sizes": dict(type=int, help="batch sizes N of the launches (8192 to 262144)", **MANY),
 }
 LEAST_FILL = 0.85  # the share of an H100 that our own kernels must fill
-SHARDS = [(n, n) for n in (8192, 16384, 32768, 65536, 131072, 262144)]
-SHARDS += [
-    (32768, m) for m in (512, 1024, 2048, 4096)
-]  # (N, rows of a rank), at which --check tests the bars
+SHARDS = [  # (N, rows of a rank), at which --check tests the bars
+    *((n, n) for n in (8192, 16384, 32768, 65536, 131072, 262144)),
+    *((32768, m) for m in (512, 1024, 2048, 4096)),
+]
 # the compiler's table: column -> key of a kernel's numbers
 COLUMNS = {"kernel": "kernel", "sm": "arch", "dtype": "dtype", "D": "d", "registers": "registers",
            "stack": "stack_bytes", "spills": "local", "shared KiB": "shared_kib", "wgmma": "wgmma",

@@ -215,8 +215,7 @@ class Tokenizer:
         """
         refuse({"ids must be one row, such as ids[0]": getattr(ids, "ndim", 1) != 1}, TypeError)
         ids = list(takewhile(lambda i: i != self.end, map(operator.index, ids)))
-        for i in ids:
-            refuse({f"ids are 0 to {self.end}, so {i} is none": not 0 <= i < self.end})
+        refuse({f"ids are 0 to {self.end}, so {i} is none": not 0 <= i < self.end for i in ids})
         text = b"".join(self.pieces[i] for i in ids if i != self.start)
         return text.replace(END, b" ").decode(errors="replace").strip()
 
@@ -321,11 +320,10 @@ def _is_ours(path):
 
 def _length(context_length):
     """context_length as an int. Raises UserError unless it has room for start and end."""
-    fits = 2 <= context_length <= 1 << 16
     refuse(
         {
             "context_length must be at least 2 (for the start and the end) and at most 65536, "
-            f"not {context_length!r}": not fits
+            f"not {context_length!r}": not 2 <= context_length <= 1 << 16
         }
     )
     return int(context_length)

@@ -205,9 +205,12 @@ def _measured(config, length, precision):
     """(config, number of parameters, activations, flop) of a model that takes no memory."""
     with torch.device("meta"):
         net = from_config(config)
-    count = sum(p.numel() for p in net.parameters())
-    kept = activations(net, length, PRECISIONS[precision])
-    return net.config, count, kept, flop_per_pair(net.config, length)
+    return (
+        net.config,
+        sum(p.numel() for p in net.parameters()),
+        activations(net, length, PRECISIONS[precision]),
+        flop_per_pair(net.config, length),
+    )
 
 
 def loss_costs(batch_size, world, width):

@@ -306,8 +306,7 @@ def file_hash(path, kind: str):
     """The hash of a file, of a kind such as "sha256", as hashlib's object. The file is mapped,
     because weights would take much memory if they were read as a whole."""
     # an empty file cannot be mapped
-    data = np.memmap(path, mode="r") if os.path.getsize(path) else b""
-    return hashlib.new(kind, data)
+    return hashlib.new(kind, np.memmap(path, mode="r") if os.path.getsize(path) else b"")
 
 
 def sha256(path) -> str:
@@ -358,8 +357,8 @@ def texts(said) -> Iterator[str]:
         if isinstance(text, str):
             yield text
         elif text is not None:
-            is_number = isinstance(text, (int, float))  # jsonl: a float for every number
-            kind = "a number" if is_number else f"a {type(text).__name__}"
+            # jsonl: a float for every number
+            kind = "a number" if isinstance(text, (int, float)) else f"a {type(text).__name__}"
             raise BadPicture(f"a caption is a text or a list of texts, and {kind} is no text")
 
 

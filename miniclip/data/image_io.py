@@ -83,10 +83,9 @@ def read(
                 # from now on the JPEG is decoded at the size that the factor gives
                 factor = 1 << max(1, min(image.size) // side).bit_length() - 1
                 image.draft(None, [edge // factor for edge in image.size])
-            is_large = image.width * image.height > LARGE_PIXELS
             # two threads must not decode one PIL image at the same time
             turn = NO_LOCK if is_file else vars(image).setdefault("_turn", threading.Lock())
-            with turn, _large_one if is_large else NO_LOCK:
+            with turn, _large_one if image.width * image.height > LARGE_PIXELS else NO_LOCK:
                 upright = to_rgb(image)
             if upright is image and not is_file:  # whose owner may draw on it
                 upright = image.copy()
@@ -173,11 +172,10 @@ def _of_file(source, files):
     file = files.enter_context(open(file, "rb")) if size else file
     is_small = size <= MOST_PICTURE_BYTES
     start = file.read(64)
-    is_heic = is_small and HEIC.match(start)
     if start.startswith(b"\x89PNG"):
         _check_chunks(file)
     file.seek(0)
-    if is_heic:
+    if is_small and HEIC.match(start):
         with in_words("HEIC needs pillow-heif; pip install 'miniclip[app]'", ImportError):
             from pillow_heif import HeifImageFile
         return HeifImageFile(file)

@@ -116,9 +116,8 @@ def open_file(path, image_column=None, caption_column=None) -> Files:
     """Pairs from a .jsonl file, which has a JSON object on each line, or from a .parquet file.
     Raises UserError, or OSError when the file cannot be read."""
     name, root = os.path.basename(path), os.path.dirname(os.path.abspath(path))
-    is_parquet = path.lower().endswith(".parquet")
     wanted = _wanted(image_column, caption_column)
-    records = _parquet(path, wanted) if is_parquet else _json_lines(path)
+    records = _parquet(path, wanted) if path.lower().endswith(".parquet") else _json_lines(path)
     return open_records(records, image_column, caption_column, name, root)
 
 

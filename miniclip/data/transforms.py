@@ -181,8 +181,7 @@ def redraw(image, image_size, turn=0.0, size=1.0, shift=(0.0, 0.0), ink=0.0, out
     (x, y) as shares of the side. ink: how much the strokes are thickened, from 0 for not at all to
     1 for a pixel on each side. What the turn or the shift uncovers is white.
     """
-    image = moved(image.convert("L"), turn, size, shift)
-    image = image.resize((image_size, image_size), BICUBIC)
+    image = moved(image.convert("L"), turn, size, shift).resize((image_size, image_size), BICUBIC)
     if ink:
         image = Image.blend(image, image.filter(ImageFilter.MinFilter(3)), ink)
     return _planes(image.convert("RGB"), out)

@@ -14,7 +14,6 @@ Lesson: lessons/10_sharding.md.
 from functools import cache
 
 import torch
-from torch import Tensor
 
 from miniclip.common import refuse
 
@@ -50,8 +49,8 @@ def print0(*args, **kw) -> None:
 
 
 def all_reduce(
-    x: Tensor, op: str = "sum", group: "torch.distributed.ProcessGroup | None" = None
-) -> Tensor:
+    x: torch.Tensor, op: str = "sum", group: "torch.distributed.ProcessGroup | None" = None
+) -> torch.Tensor:
     """The sum or the maximum (op "max") of x over ranks, on every rank."""
     x = x.clone()
     torch.distributed.all_reduce(x, getattr(torch.distributed.ReduceOp, op.upper()), group=group)
@@ -66,7 +65,7 @@ class GroupCollectives:
         self.rank, self.world = dist_info(group)
         self.offset = sum(counts[: self.rank])
 
-    def gather(self, x: Tensor) -> Tensor:
+    def gather(self, x: torch.Tensor) -> torch.Tensor:
         """(M, ...) -> (N, ...): the rows of all ranks, in the order of ranks."""
         padded = x.new_zeros(max(self.counts), *x.shape[1:])
         padded[: len(x)] = x
@@ -74,15 +73,15 @@ class GroupCollectives:
         torch.distributed.all_gather(parts, padded, group=self.group)
         return torch.cat([part[:count] for part, count in zip(parts, self.counts)])
 
-    def total(self, x: Tensor) -> Tensor:
+    def total(self, x: torch.Tensor) -> torch.Tensor:
         """The sum over ranks, on every rank."""
         return all_reduce(x, "sum", self.group)
 
-    def largest(self, x: Tensor) -> Tensor:
+    def largest(self, x: torch.Tensor) -> torch.Tensor:
         """The maximum over ranks, on every rank."""
         return all_reduce(x, "max", self.group)
 
-    def scatter(self, x: Tensor) -> Tensor:
+    def scatter(self, x: torch.Tensor) -> torch.Tensor:
         """(N, ...) -> (M, ...): x is summed over ranks, and each rank gets its rows of the sum."""
         if torch.distributed.get_backend(self.group) == "gloo":
             # older versions of gloo have no reduce-scatter

@@ -32,8 +32,7 @@ GENDERS = re.compile(r"\b(woman|man)\b")
 def gender(names: list[str]) -> str:
     """The gender that the names of one picture state: 'woman', 'man' or 'not stated', or 'both
     names' if they state more than one of these."""
-    stated = [set(GENDERS.findall(name)) or {"not stated"} for name in names]
-    found = set().union(*stated)
+    found = set().union(*(set(GENDERS.findall(name)) or {"not stated"} for name in names))
     return found.pop() if len(found) == 1 else "both names"
 
 

@@ -18,7 +18,6 @@ from miniclip.common import in_words, refuse
 from miniclip.evaluation.confidence import share, share_cells
 
 # the search over strengths 10^x (appendix A.3)
-EXPONENTS = (-6, -4, -2, 0, 2, 4, 6)  # the x that the search begins with
 PER_DECADE = 8  # strengths per decade at its end, which are 96 between 1e-6 and 1e6
 SEARCH_ITERATIONS = 50  # iterations of L-BFGS for each strength, enough to rank strengths
 
@@ -51,7 +50,7 @@ def search_strength(score) -> float:
     below and one above the best so far. Their distance from it is one decade in the first of these
     rounds, and it is halved in each round until it is an eighth of a decade. This takes about 15 fits instead of 96. Of equally good strengths the largest is taken.
     """
-    known, exponents, step = {}, EXPONENTS, 2.0  # step in decades
+    known, exponents, step = {}, (-6, -4, -2, 0, 2, 4, 6), 2.0  # step in decades
     while step >= 1 / PER_DECADE:
         for exponent in exponents:
             strength = float(10.0 ** round(exponent, 6))

@@ -134,7 +134,6 @@ def _regraded(x, y, ridge=1e-3):
 
     This absorbs changes of brightness, contrast, gamma and saturation, but not of hue.
     """
-    y_mean = y.mean((2, 3), keepdim=True)
     target = y.flatten(2)[..., None]  # (P, 3, pixels, 1); its mean has no effect: the terms' is 0
     x = x - x.mean((2, 3), keepdim=True)
     square = x.square() - x.square().mean((2, 3), keepdim=True)
@@ -145,7 +144,7 @@ def _regraded(x, y, ridge=1e-3):
     curve = torch.linalg.solve(gram, terms.mT @ target / n + ridge * prior)
     # limits a: with a near 0 every picture would fit a blank one
     curve = torch.cat([curve[:, :, :1].clamp(0.5, 2), curve[:, :, 1:]], 2)
-    return (terms @ curve)[..., 0].unflatten(2, y.shape[2:]) + y_mean
+    return (terms @ curve)[..., 0].unflatten(2, y.shape[2:]) + y.mean((2, 3), keepdim=True)
 
 
 def _sample(x, box):

@@ -67,13 +67,10 @@ def draw_shift(families, line, path):
     fitted = -effective_robustness(x, 0 * x, line)  # the curve of a model without robustness
     dashed = {"baseline, fitted in logits": (x, fitted), "no loss by the shift": (x, x)}
     points = {name: [*zip(*family)] for name, family in families.items()}
-    labels = dict(xlabel="accuracy at home", ylabel="mean accuracy elsewhere")
-    plots.lines(
-        [(dashed | points, dict(xlim=(0, 1), ylim=(0, 1)) | labels)],
-        path,
-        dashed=dashed,
-        dots=points,
+    how = dict(
+        xlim=(0, 1), ylim=(0, 1), xlabel="accuracy at home", ylabel="mean accuracy elsewhere"
     )
+    plots.lines([(dashed | points, how)], path, dashed=dashed, dots=points)
 
 
 def write(context) -> dict:
@@ -86,8 +83,7 @@ def write(context) -> dict:
             "No shift to measure: give the same classes in other pictures with --shift NAME=FOLDER."
         )
         return {}
-    few = not context.classes_and_shots[1]
-    refuse({"there are too few labelled pictures to learn from": few})
+    refuse({"there are too few labelled pictures to learn from": not context.classes_and_shots[1]})
     zero_shot = context.zero_shot
     no_test = "no class with enough pictures to learn from has pictures in a shift"
     refuse({no_test: len(zero_shot) < 2})

@@ -25,8 +25,8 @@ class AttentionPool(nn.Module):
         if width % heads:
             raise ValueError(f"a width of {width} cannot be split among {heads} heads")
         self.grid, self.heads = grid, heads
-        positions = torch.randn(grid * grid + 1, width) * width**-0.5  # the mean comes first
-        self.positional_embedding = nn.Parameter(positions)
+        # the mean comes first
+        self.positional_embedding = nn.Parameter(torch.randn(grid * grid + 1, width) * width**-0.5)
         self.q_proj = nn.Linear(width, width)
         self.k_proj = nn.Linear(width, width)
         self.v_proj = nn.Linear(width, width)

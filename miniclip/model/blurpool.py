@@ -40,8 +40,7 @@ class BlurPool(nn.Module):
         self.stride, self.taps = stride, taps
         # With two taps no filter is needed, because average pooling gives the same result faster.
         # The filter is kept out of the state dict, because the released files hold none.
-        weight = None if taps == 2 else blur_filter(taps)
-        self.register_buffer("filter", weight, persistent=False)
+        self.register_buffer("filter", None if taps == 2 else blur_filter(taps), persistent=False)
 
     def forward(self, x):
         if self.stride == 1:

@@ -10,7 +10,7 @@ import math
 from numbers import Integral
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from miniclip.common import checked, described, refuse
 from miniclip.model.resnet import ResNet
@@ -214,7 +214,7 @@ class CLIP(TextTransformer):
             f"{self.config['vocab_size']:,} tokens, E = {self.config['embed_dim']}"
         )
 
-    def encode_image(self, images: Tensor, normalize: bool = False) -> Tensor:
+    def encode_image(self, images: torch.Tensor, normalize: bool = False) -> torch.Tensor:
         """(N, 3, H, W) preprocessed pictures -> (N, E). normalize: make each vector of length 1.
 
         The pictures are converted to the dtype of the weights. Raises ValueError unless images is a
@@ -230,12 +230,14 @@ class CLIP(TextTransformer):
         return nn.functional.normalize(x, dim=1) if normalize else x
 
     def forward(
-        self, images: Tensor, tokens: Tensor, normalize: bool = True
-    ) -> tuple[Tensor, Tensor, Tensor]:
+        self, images: torch.Tensor, tokens: torch.Tensor, normalize: bool = True
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Pictures (N, 3, H, W), tokens (N, L) -> image (N, E), text (N, E), exp(logit_scale)."""
-        image = self.encode_image(images, normalize)
-        text = self.encode_text(tokens, normalize)
-        return image, text, self.logit_scale.exp()
+        return (
+            self.encode_image(images, normalize),
+            self.encode_text(tokens, normalize),
+            self.logit_scale.exp(),
+        )
 
 
 def check_numbers(config: dict) -> None:

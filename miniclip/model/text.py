@@ -90,8 +90,7 @@ class TextTransformer(nn.Module):
         a CPU only, when an id is not in the vocabulary.
         """
         x = vectors_of(tokens, self.token_embedding, len(self.positional_embedding))
-        x = x + self.positional_embedding[: tokens.shape[1]]  # (N, L, D)
-        x = self.transformer(x)
+        x = self.transformer(x + self.positional_embedding[: tokens.shape[1]])  # (N, L, D)
         # ln_final treats each position by itself, so only the end token's needs to be normalized
         x = self.ln_final(at_end_token(x, tokens))  # (N, D)
         x = x @ self.text_projection  # (N, E)

@@ -102,5 +102,4 @@ class MaskedWords(Captioning):
         masked = torch.arange(tokens.shape[1], device=tokens.device) == position
         text = torch.where(masked[:, :, None], self.mask_embedding, self.token_embedding(tokens))
         x = at_end_token(self.read(features, text), tokens)  # (N, D)
-        losses = self.log_losses(x, tokens.gather(1, position))
-        return losses.where((word < words.sum(1)), 0)
+        return self.log_losses(x, tokens.gather(1, position)).where(word < words.sum(1), 0)

@@ -73,10 +73,11 @@ class Ngrams(Predictive):
         first n - 1 words: (N, 3, H, W) -> (N, vocab_size + all n-grams) fp32."""
         sizes = [self.config["vocab_size"], *self.config["ngrams"]]
         words, *scores = self.ngrams(self.visual(images)).float().split(sizes, 1)
-        found = [words.log_softmax(1)]
-        for keys, x, begins in zip(self.keys, scores, sizes):
-            found.append(softmax_of_groups(x, keys // sizes[0], begins))
-        return torch.cat(found, 1)
+        of_ngrams = [
+            softmax_of_groups(x, keys // sizes[0], begins)
+            for keys, x, begins in zip(self.keys, scores, sizes)
+        ]
+        return torch.cat([words.log_softmax(1), *of_ngrams], 1)
 
     def pair_losses(self, features, tokens):
         """-log of the smoothed probability of the caption's words: (N, K), (N, L) int64 -> (N,)."""

@@ -98,5 +98,4 @@ class BagOfWords(Predictive):
         """Cross-entropies with the k-hot targets: (N, vocab_size), (N, L) int64 -> (N,)."""
         again = (tokens[:, :, None] == tokens[:, None, :]).tril(-1).any(2)  # words count once
         target = is_word(tokens) & ~again
-        found = features.gather(1, tokens) * target
-        return -found.sum(1) / target.sum(1).clamp(min=1)
+        return -(features.gather(1, tokens) * target).sum(1) / target.sum(1).clamp(min=1)

@@ -172,8 +172,9 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         # Here the browser says where the request comes from, and a page cannot change it. The Host
         # says less, because a reverse proxy may have replaced it.
         site = asked.headers.get("Sec-Fetch-Site")
-        elsewhere = site == "cross-site" and asked.path != "/"
-        elsewhere = elsewhere or (site != "same-origin" and origin != asked.host)
+        elsewhere = (site == "cross-site" and asked.path != "/") or (
+            site != "same-origin" and origin != asked.host
+        )
         named = re.fullmatch(ours, asked.host, re.IGNORECASE)
         if elsewhere or not named:
             flask.abort(
@@ -223,7 +224,6 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
 
     @app.get("/about")
     def about():
-        rows = range(0, len(g.index), -(-len(g.index) // 24))  # 24 at most
         return {
             "pictures": len(g.index),
             "folder": printable(g.root.name or g.root),
@@ -231,7 +231,8 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
             "warnings": g.index.warnings(),
             "max_upload": MAX_UPLOAD,
             "max_answers": MAX_ANSWERS,
-            "sample": [listed(row) for row in rows],
+            # 24 at most
+            "sample": [listed(row) for row in range(0, len(g.index), -(-len(g.index) // 24))],
         }
 
     @app.get("/<any(picture, original):what>/<number>")

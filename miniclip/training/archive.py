@@ -102,22 +102,22 @@ def check_pickles(pickles):
             below = marks.pop() - op.stack_before.index(pickletools.markobject)
         items = sum(stack[below:])
         work += items
-        bytearrays = op.name == "GLOBAL" and value.endswith(" bytearray")
         refuse(
             {
                 "it holds tuples inside each other without end": work > WORK,
                 f"it was saved with pickle protocol {value}, which cannot be read safely; save it "
                 "again with protocol 2, torch's default": op.name == "PROTO" and value > 3,
                 # torch allows a bytearray of any size, for example bytearray(10**12)
-                "it holds more than tensors (bytearray)": bytearrays,
+                "it holds more than tensors (bytearray)": (
+                    op.name == "GLOBAL" and value.endswith(" bytearray")
+                ),
             }
         )
         del stack[below:]
         if op.name == "MARK":
             marks.append(len(stack))
         elif op.stack_after:
-            is_tuple = "TUPLE" in op.name
-            stack.append(memo[value] if "GET" in op.name else 1 + items * is_tuple)
+            stack.append(memo[value] if "GET" in op.name else 1 + items * ("TUPLE" in op.name))
 
 
 def check_tensors(content, file_size):

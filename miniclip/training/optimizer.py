@@ -76,9 +76,8 @@ def load_optimizer(optimizer, state, steps):
     before = settings()
     optimizer.load_state_dict(state)
     trained = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
-    whole = not steps or all(p in optimizer.state for p in trained)
     possible = (
-        whole
+        (not steps or all(p in optimizer.state for p in trained))
         and settings() == before
         and all(
             0 <= own["step"] <= steps and x.shape == p.shape and (x.isfinite() & (x >= low)).all()
@@ -98,8 +97,12 @@ def _check_options(group):
     options = {name: group[name] for name in ("lr", "eps", "weight_decay", "betas", "seed")}
     *sizes, betas, seed = options.values()
     with refusing(f"these options of HalfAdamW are no numbers: {options}"):
-        fit = all(0 <= x < math.inf for x in sizes) and 0 <= operator.index(seed) < 2**62
-        fit = fit and len(betas) == 2 and all(0 <= beta < 1 for beta in betas)
+        fit = (
+            all(0 <= x < math.inf for x in sizes)
+            and 0 <= operator.index(seed) < 2**62
+            and len(betas) == 2
+            and all(0 <= beta < 1 for beta in betas)
+        )
     refuse(
         {
             "lr, eps and weight_decay must be finite and at least 0, betas must be two numbers "

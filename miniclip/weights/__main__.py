@@ -59,13 +59,12 @@ def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bo
     of_pictures, whole = (
         sum(x.nbytes for x in m.state_dict().values()) for m in (model.visual, model)
     )
-    finite = all(x.isfinite().all() for x in model.state_dict().values())
     refuse(
         {
             "a tower of this model has more than 2 GiB, which a file of ONNX cannot hold; --half "
             "halves it": max(of_pictures, whole - of_pictures) >= 1 << 31,
             "float16 cannot hold the weights of this model, which are too large; leave out --half": (
-                not finite
+                not all(x.isfinite().all() for x in model.state_dict().values())
             ),
         }
     )

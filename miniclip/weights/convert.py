@@ -131,11 +131,10 @@ def load_with_file(path, device="cpu", activation=None, image_size=None):
         [name] = [n for n in want if n.startswith("visual.") and "positional" in n]
         with contextlib.suppress(Exception):  # if the tensor is missing or odd, `build` says so
             state = state | {name: resize_positions(state[name], math.isqrt(len(want[name])))}
-    model = build(path, config, state).to(device).eval()
     return (
         path,
         content,
-        model,
+        build(path, config, state).to(device).eval(),
         _tokenizer_of(config) if tokenizer is None else tokenizer,
         Preprocess(config["image_size"]),
     )

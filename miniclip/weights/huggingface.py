@@ -239,8 +239,7 @@ def save_huggingface(
     )
     for name in (WEIGHTS, *written):
         check_new(folder / name, overwrite)
-    contents = {folder / WEIGHTS: partial(write_safetensors, weights, {"format": "pt"})}
-    contents |= {
+    contents = {folder / WEIGHTS: partial(write_safetensors, weights, {"format": "pt"})} | {
         folder / name: methodcaller("write", text.encode()) for name, text in written.items()
     }
     # config.json goes first and comes last, so that nobody reads new weights with the config of
@@ -422,7 +421,6 @@ def read_tokenizer(folder: Path, context_length: int) -> Tokenizer | None:
 def tokenizer_files(tokenizer: Tokenizer, context_length: int) -> dict[str, str]:
     """The files that transformers' CLIPTokenizer reads: {name: text}."""
     entries = _entries(tokenizer)
-    vocabulary = {name: i for i, name in enumerate(entries)}
     merges = (f"{entries[left]} {entries[right]}\n" for left, right in tokenizer.merges)
     settings = {
         "tokenizer_class": "CLIPTokenizer",
@@ -433,7 +431,7 @@ def tokenizer_files(tokenizer: Tokenizer, context_length: int) -> dict[str, str]
         "unk_token": END,
     }
     return {
-        "vocab.json": json.dumps(vocabulary, indent=2) + "\n",
+        "vocab.json": json.dumps({name: i for i, name in enumerate(entries)}, indent=2) + "\n",
         "merges.txt": "#version: 0.2\n" + "".join(merges),
         "tokenizer_config.json": json.dumps(settings, indent=2) + "\n",
     }

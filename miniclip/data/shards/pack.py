@@ -134,8 +134,8 @@ def sample(pairs, i):
     for what, part, most in (
         ("file has", data, MOST_PICTURE_BYTES), ("captions take", text, MOST_TEXT_BYTES),
     ):  # fmt: skip
-        if len(part) > most:  # Shards would not read it
-            raise BadPicture(f"its {what} more than {most >> 20} MiB")
+        # Shards would not read it
+        refuse({f"its {what} more than {most >> 20} MiB": len(part) > most}, BadPicture)
     return {
         kind.lastgroup if kind else "png": data,
         "txt": captions[0].encode(),
