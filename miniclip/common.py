@@ -34,7 +34,8 @@ from pathlib import Path
 # The names of temporary files and folders. `remove_leftovers` deletes nothing else.
 TEMPORARY = re.compile(r"\.miniclip-\d+-[0-9a-z_]{8}\.tmp")
 NO_THREADS = (
-    "start no more threads; raise its limit (ulimit -u, or a container's), or end other programs"
+    "the system lets this process start no more threads; raise its limit (ulimit -u, or a "
+    "container's), or end other programs"
 )
 MEMORY_FULL = re.compile("out of memory|allocate memory")  # what torch's errors say
 # options of which argparse would use the last one, although two data sets, for example, were meant
@@ -132,11 +133,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str):
         """Print the sentence, unless it is empty, and exit with code 2."""
-        # a shell makes several arguments of a pattern
-        message += (
-            "; put a pattern such as 'shards/*.tar', or a name with spaces, in quotes"
-            * bool(re.match("unrecognized arguments: [^-]", message))
-        )
+        if re.match("unrecognized arguments: [^-]", message):  # a shell makes several of a pattern
+            message += "; put a pattern such as 'shards/*.tar', or a name with spaces, in quotes"
         _end(self.prog, message[:2000], 2)  # argparse's messages repeat what was typed
 
     def renamed(self, old: str, new: str) -> None:
@@ -194,7 +192,7 @@ def command(prog: str, what: str = "", options: dict[str, dict] | None = None) -
                 elif isinstance(error, MemoryError) or MEMORY_FULL.search(str(error)):
                     sentence, code = "memory is full; free some of it, or ask for less at a time", 2
                 elif "can't start new thread" in str(error):
-                    sentence, code = f"the system lets this process {NO_THREADS}", 2
+                    sentence, code = NO_THREADS, 2
                 else:
                     raise
             except BrokenPipeError:
@@ -311,11 +309,11 @@ def checked(function: Callable) -> Callable:
     @functools.wraps(function)
     def call(*args, **options):
         given = dict(zip(parameters, args)) | options
-        taken = {
-            name: _taken(name, given[name], kinds()[name]) for name in kinds() if name in given
-        }
-        options = {name: taken.get(name, value) for name, value in options.items()}
-        return function(*map(taken.get, parameters, args), *args[len(parameters) :], **options)
+        for name, allowed in kinds().items():
+            if name in given:
+                given[name] = _taken(name, given[name], allowed)
+        own = [given[name] for name in parameters[: len(args)]]
+        return function(*own, *args[len(own) :], **{name: given[name] for name in options})
 
     return call
 
@@ -323,13 +321,13 @@ def checked(function: Callable) -> Callable:
 def _taken(name, value, kinds):
     """The value of an argument, where ~ in a path is expanded. Raises UserError unless it has one
     of the types in `kinds`. An empty string is no path."""
-    value = getattr(value, "_orig_mod", value)  # the model inside, if torch.compile has wrapped it
-    fits = isinstance(value, tuple(ALSO.get(kind, kind) for kind in kinds))
+    inside = getattr(value, "_orig_mod", value)  # the model that torch.compile has wrapped
+    fits = isinstance(inside, tuple(ALSO.get(kind, kind) for kind in kinds))
     if type(value) in (bool, str, bytes):  # a bool is also an int, the others are also Iterable
         fits = type(value) in kinds
     if not fits:
         wanted = " or ".join(kind.__name__.replace("NoneType", "None") for kind in kinds)
-        raise UserError(f"{name} must be of type {wanted}, not {type(value).__name__}")
+        raise UserError(f"{name} must be of type {wanted}, not {type(inside).__name__}")
     refuse({f"{name} must not be empty": type(value) is str and not value and Path in kinds})
     is_path = Path in kinds and isinstance(value, (str, Path))
     # otherwise a folder "~" could be made, and rm -r ~ would remove another one

@@ -114,6 +114,16 @@ def test_an_argument_of_another_type_than_its_annotation_is_named(name, value, f
         must_refuse(f"^{name} must be of type .*, not {type(value).__name__}$", asked, **arguments)
 
 
+def test_a_compiled_model_arrives_compiled():
+    compiled = torch.compile(torch.nn.Linear(1, 1))
+
+    @checked
+    def given(model: torch.nn.Linear, other: torch.nn.Module | None = None):
+        return model is compiled and other in (None, compiled)
+
+    assert given(compiled) and given(compiled, compiled) and given(model=compiled, other=compiled)
+
+
 def test_a_missing_argument_is_pythons_error():
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'rows'"):
         asked(3)
