@@ -152,11 +152,13 @@ class Pairs:
         return digest.hexdigest()
 
     def hashes_of(self, i, name: str | None = None) -> set[int]:
-        """Numbers below 2^63 by which pair i is recognized in another source, in another order, or
-        beside some of its captions only. Each is a hash of the file name of its picture, without
-        folders, and of one caption. One more is of all captions; older checkpoints have no other.
-        The set is empty if a pair of this source cannot be recognized. name: what stands in the
-        place of the file name."""
+        """Numbers below 2^63. Two pairs are taken for the same pair if they share one of them, also
+        if they come from different sources, or if one of them has only some of the captions.
+
+        For each caption there is a hash of the caption and of the picture's file name, without
+        folders. The hash of the file name and all captions is added, because older checkpoints
+        have only that one. The set is empty if a pair of this source cannot be recognized. name:
+        replaces the file name."""
         name = (name or self.where(i)).replace("\\", "/").rpartition("/")[2]
         own = sorted(self.captions(i))
         return {text_hash(json.dumps([name, *some])) >> 1 for some in (own, *([c] for c in own))}
@@ -261,10 +263,10 @@ def some_pairs(text):
 def _listed(pairs, path):
     """The indices in a list that `curate` wrote.
 
-    The names in the list must be those of the pairs, and the captions must have the queries,
-    because other records or shards may have the same names. Reading from a shard takes long, so for
-    shards only some pairs of a long list are compared. Raises UserError, or OSError when the file
-    cannot be read.
+    Each pair must have the name that the list gives, and the query of the list must be in one of
+    its captions, because other records or shards may have the same names. Reading from a shard
+    takes long, so for shards only some pairs of a long list are compared. Raises UserError, or
+    OSError when the file cannot be read.
     """
     train, found, others, last = pairs.splits["train"], [], False, ""
     refuse({f"{printable(path)} cannot be read: there is no such file": not os.path.isfile(path)})

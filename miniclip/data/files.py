@@ -270,6 +270,7 @@ def _beside_texts(root, skipped):
                 yield relative_to(file, root), file, [], UNMARKED, str(error)
 
 
+ZEROS = "it holds zeros of a damaged file; rows may be lost here"
 NO_TEXT = {  # {what is wrong with a file of another kind: how such a file begins}
     "is in UTF-16 or UTF-32; save it as UTF-8": UTF_16,
     "is a picture; give a csv, a folder or tars": (b"\x89PNG", b"\xff\xd8\xff", b"GIF8"),
@@ -369,8 +370,8 @@ def _checked(rows, header, picture, text, separator, root):
 
 
 def _rows(path, separator):
-    """Yield (line number, fields, None or a problem) for each row that is not blank. If a row cannot
-    be read, it has no fields."""
+    """Yield (line number, fields, None or a problem) for each row that is not blank. A row that
+    cannot be read has no fields."""
     row = ()
     with open(path, encoding="utf-8-sig", errors="windows", newline="") as file:
         reader = csv.reader(lines(file), delimiter=separator, strict=True)
@@ -379,8 +380,8 @@ def _rows(path, separator):
             try:
                 row = next(reader, None)
                 if any(field.strip() for field in row or ()):
-                    zeros = "it holds zeros of a damaged file; rows may be lost here"
-                    yield reader.line_num, row, zeros * ("\0" in "".join(row)) or None
+                    is_damaged = any("\0" in field for field in row)
+                    yield reader.line_num, row, ZEROS if is_damaged else None
             except csv.Error as error:  # the next line is then read as a new row
                 why = f"not a csv from line {first} on: {error}"
                 yield reader.line_num, [], f"{why}; are quotes closed, and doubled inside a field?"

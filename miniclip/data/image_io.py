@@ -83,9 +83,10 @@ def read(
                 # from now on the JPEG is decoded at the size that the factor gives
                 factor = 1 << max(1, min(image.size) // side).bit_length() - 1
                 image.draft(None, [edge // factor for edge in image.size])
+            is_large = image.width * image.height > LARGE_PIXELS
             # two threads must not decode one PIL image at the same time
             turn = NO_LOCK if is_file else vars(image).setdefault("_turn", threading.Lock())
-            with turn, _large_one if image.width * image.height > LARGE_PIXELS else NO_LOCK:
+            with turn, _large_one if is_large else NO_LOCK:
                 upright = to_rgb(image)
             if upright is image and not is_file:  # whose owner may draw on it
                 upright = image.copy()

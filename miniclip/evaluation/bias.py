@@ -61,14 +61,15 @@ def error_by_group(predicted, labels, groups: list[str]) -> dict[str, dict]:
 
     predicted, labels: (n,) int; groups: n strings. Raises UserError for other shapes.
     """
+    predicted, labels = torch.as_tensor(predicted), torch.as_tensor(labels)
     refuse(
         {
-            f"predicted and labels must be one number for each of the {len(groups)} groups": any(
-                torch.as_tensor(x).shape != (len(groups),) for x in (predicted, labels)
+            f"predicted and labels must be one number for each of the {len(groups)} groups": (
+                not predicted.shape == labels.shape == (len(groups),)
             )
         }
     )
-    wrong = (torch.as_tensor(predicted) != torch.as_tensor(labels)).tolist()
+    wrong = (predicted != labels).tolist()
     errors = Counter(group for group, error in zip(groups, wrong, strict=True) if error)
     return {group: share(errors[group], n) for group, n in sorted(Counter(groups).items())}
 

@@ -61,14 +61,14 @@ def open_data(
     options: the SOURCE_OPTIONS; an option that is None takes the value that was used in training,
     if the model was trained on this source.
 
-    The run's own pairs are recognized by their digest, also if their files were moved or copied. The
-    digest includes --keep and --val-data, so the files of these options must still be there.
+    The run's own pairs are recognized by their digest, also if their files were moved or copied.
+    The digest includes --keep and --val-data, so the files of these options must still be there.
 
     All other pairs are compared with the hashes in the checkpoint (Pairs.hashes_of). Pairs that the
-    model was trained on are left out, and a printed sentence says how many. Another sentence says
-    if none was recognized, or if none can be. Pairs in shards cannot be recognized, and neither can
-    those of a run of an older version or with too many pairs. Raises UserError if no pair is left
-    to test.
+    model was trained on are left out, and a printed sentence says how many, or that none was
+    recognized. Pairs in shards cannot be recognized. If the checkpoint comes from an older version,
+    or from a run with too many pairs, it has no hashes, and no pair can be recognized. A printed
+    sentence then says so. Raises UserError if no pair is left to test.
 
     Among the run's own pairs, the ones that the model had learned before this run began are not
     tested either, and neither are those that the model of `start` has learned (hold_back).

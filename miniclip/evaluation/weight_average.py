@@ -42,8 +42,8 @@ def save(path, names, alpha, start, model, tokenizer, run) -> None:
     """Write the average of one alpha as a checkpoint, for eval.py, `load` and train.py --init. It
     has learned what either of the two models has learned.
 
-    alpha: None means DEFAULT; start: what read_start returned. The other arguments are those of
-    save_average.
+    alpha: None means DEFAULT. start: the earlier model, as `read_start` returns it. For the other
+    arguments see save_average.
     """
     alpha = DEFAULT if alpha is None else alpha
     state = average.interpolate(start[0], model.state_dict(), alpha)

@@ -44,6 +44,7 @@ SCHEMA = [
 ]
 MARKS = {"application_id": 0x636C6970, "user_version": 2}  # index.npz was format 1
 ABOUT = {"digest": str, "file": str, "activation": str, "root": str, "width": int, "finished": bool}
+IS_DAMAGED = "it is damaged; delete it, and make the index again"
 REASONS = {  # what SQLite says: what it means here
     "database is locked": "another process is reading or writing it, or its file system has no "
     "locks; then name a folder elsewhere with --index",
@@ -51,8 +52,8 @@ REASONS = {  # what SQLite says: what it means here
     "may be reached, or the disk fails",
     "attempt to write a readonly database": "it is write-protected, or was moved; if "
     "indexing was interrupted, make it writable and run python -m miniclip.search index again",
-    "database disk image is malformed": "it is damaged; delete it, and make the index again",
-    "malformed database schema": "it is damaged; delete it, and make the index again",
+    "database disk image is malformed": IS_DAMAGED,
+    "malformed database schema": IS_DAMAGED,
     "interrupted": "it holds more tables than an index has",
     "unable to open database file": "no file can be made there; choose another folder with --index",
 }

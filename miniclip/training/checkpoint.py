@@ -93,12 +93,13 @@ def hold_back(pairs, contents):
     example of the model that it was tuned from.
     """
     found = filter(torch.is_tensor, map(learned_by, contents))
-    known = {h for hashes in found for h in hashes.tolist()}
+    known = {h for learned in found for h in learned.tolist()}
     held_out = {split: own for split, own in pairs.splits.items() if known and split != "train"}
-    known &= {h for own in held_out.values() for i in own for h in pairs.hashes_of(i)}
+    hashes = {i: pairs.hashes_of(i) for own in held_out.values() for i in own}
+    known &= set().union(*hashes.values())
     if known:  # a pair that is held out may have the name and the caption of one that is not
         known -= {h for i in pairs.splits["train"] for h in pairs.hashes_of(i)}
-    kept = {k: [i for i in x if known.isdisjoint(pairs.hashes_of(i))] for k, x in held_out.items()}
+    kept = {k: [i for i in own if known.isdisjoint(hashes[i])] for k, own in held_out.items()}
     if left := sum(map(len, held_out.values())) - sum(map(len, kept.values())):
         pairs.splits |= kept
         print0(
@@ -231,8 +232,8 @@ def checked(path, state, needs=()):
             f"{path} is no checkpoint that can be read: its model is not a dict of tensors": (
                 not are_weights(state.get("model", {}))
             ),
-            f"{path} cannot be resumed, because its weights are no longer float32; bring the run's own "
-            "file back, or begin a new run from this one with --init": (
+            f"{path} cannot be resumed, because its weights are no longer float32; bring the run's "
+            "own file back, or begin a new run from this one with --init": (
                 "optimizer" in needs
                 and are_weights(state["model"])
                 and any(x.dtype in (torch.half, torch.bfloat16) for x in state["model"].values())

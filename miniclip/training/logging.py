@@ -224,9 +224,10 @@ def draw_curves(config, path) -> None:
             N = lines[-1].get("batch_size", 1)
             curves["log N: chance"] = steps, [math.log(N)] * len(steps)
         if key == "loss" and measured:
+            steps_of = [line["step"] for line in measured]
             for name, field in {"held-out pairs": "loss", "held-out: chance": "chance"}.items():
                 curves[name] = (
-                    [line["step"] for line in measured],
+                    steps_of,
                     [line.get(f"heldout_{field}", math.nan) for line in measured],
                 )
         panels.append((curves, dict(title=title, xlabel="step")))

@@ -35,7 +35,8 @@ class Monitor:
         self.steps_per_epoch = train_pairs // self.batch_size
         # rounded, because 1.1 * 50 is 55.000000000000007
         exact = round((config.epochs or 0) * self.steps_per_epoch, 6)
-        self.steps = config.steps or (max(1, math.ceil(exact)) if config.epochs else math.inf)
+        in_epochs = max(1, math.ceil(exact)) if config.epochs else math.inf
+        self.steps = config.steps or in_epochs
         self.budget_s = config.minutes * 60 if config.minutes else math.inf
         self.fewest = 1  # pairs that a rank needs for a step: one for each micro-batch
         if config.micro_batch and world > 1:

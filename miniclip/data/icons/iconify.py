@@ -55,7 +55,8 @@ def archive(folder=None) -> Path:
     fetched.
     """
     path = cache.folder() if folder is None else Path(folder)
-    path /= FILE * (path.name != FILE)  # the file itself may be given, too
+    if path.name != FILE:
+        path /= FILE
     if path.is_file():
         return path
     how = f"npm pack {PACKAGE}@{VERSION}"

@@ -106,7 +106,7 @@ class Shards(Pairs):
         return f"{self.shards[row['shard']]}: {name}"
 
     def hashes_of(self, i):
-        """None: all captions would have to be read. See Pairs."""
+        """See Pairs. The set is empty, because all captions would have to be read."""
         return set()
 
     @functools.cached_property
