@@ -26,7 +26,7 @@ import numpy as np
 from miniclip.common import checked, command, first_bytes, path, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import file_size, print_skipped, printable, report_skipped
-from miniclip.search.database import FILE, FOLDER, Index, database_in, followed
+from miniclip.search.database import FILE, FOLDER, Index, database_in, followed, index_in
 from miniclip.search.embed import MACHINE, MODEL, Encoder, open_encoder, scan, stamp
 from miniclip.zeroshot import encode_pictures
 
@@ -78,7 +78,7 @@ def _update(folder, place, encoder, found, skipped, database):
     made = Index([], nothing, encoder.digest, encoder.file, config["activation"], folder, False)
     rows = database.execute("SELECT size, mtime, hash FROM pictures ORDER BY id").fetchall()
     others = "SELECT rowid FROM about UNION ALL SELECT first FROM blocks"
-    before = Index.open(place) if rows or database.execute(others).fetchone() else made
+    before = index_in(database, place) if rows or database.execute(others).fetchone() else made
     before.must_be_of(encoder)
     known = {name: row[:2] for name, row in zip(before.paths, rows)}
     has_moved = not before.root.is_dir() and len(found.items() & known.items()) >= len(known) / 2
@@ -142,7 +142,7 @@ def _update(folder, place, encoder, found, skipped, database):
     same = (before.finished, before.file, before.root) == (True, encoder.file, folder)
     if names or not same or database.total_changes:
         write(names, features, finished=True)
-    index, used = Index.open(place), {before.paths[row] for row in row_of.values()}
+    index, used = index_in(database, place), {before.paths[row] for row in row_of.values()}
     counts = {
         "read": len(index) - len(row_of),
         "kept": len(row_of),

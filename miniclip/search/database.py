@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from miniclip.common import UserError, refuse, refusing, replacing
+from miniclip.common import UserError, checked, refuse, refusing, replacing
 from miniclip.data.dataset import fingerprint, printable
 from miniclip.data.files import normal
 from miniclip.weights import reading
@@ -87,7 +87,8 @@ class Index:
         return len(self.paths)
 
     @classmethod
-    def open(cls, place: Path, write: bool = False) -> "Index":
+    @checked
+    def open(cls, place: str | Path, write: bool = False) -> "Index":
         """The index in the folder `place`, which a killed process may have left unfinished.
 
         write: also roll back what a process had half written when it was killed. Raises UserError
@@ -99,7 +100,7 @@ class Index:
         if os.path.exists(place / FILE) and os.path.getsize(place / FILE):
             with database_in(place, write) as database:
                 if database.execute("SELECT 1 FROM sqlite_master").fetchall():
-                    return _read(database, place)
+                    return index_in(database, place)
         if os.path.isfile(place / OLD):
             return _read_npz(place / OLD)[0]
         raise UserError(
@@ -289,8 +290,12 @@ def _is_ours(path):
     return {FILE: database, JOURNAL: journal, OLD: True}[path.name]
 
 
-def _read(database, place):
-    """The Index of an opened database. Raises UserError."""
+def index_in(database, place: Path) -> Index:
+    """The Index in an opened database. Raises UserError.
+
+    Index.open must not be called in a block of database_in(place, write=True): it opens the file
+    once more, and when any handle of a process is closed, POSIX drops the locks of all of them.
+    """
     with refusing(DAMAGED.format(printable(place / FILE)), REASONS):
         [(text, crc)] = database.execute("SELECT json, crc FROM about").fetchmany(2)
         refuse({"its description is damaged": zlib.crc32(str(text).encode()) != crc})

@@ -110,24 +110,29 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     length one, because their products would be no cosines, and if a cosine is above one, or not
     finite.
     """
-    width, given = features.shape[-1], tuple(query.shape)
+    width, given = features.shape[1:], tuple(query.shape)
     refuse(
         {
-            "features must be (N, E)": features.ndim != 2 or not width,
+            "features must be (N, E), of float16, float32 or float64": (
+                len(width) != 1 or width == (0,) or features.dtype not in ("f2", "f4", "f8")
+            ),
             f"k must be at least 1, not {k}": k < 1,
-            f"the query must have the shape ({width},), not {given}": given != (width,),
+            f"the query must have the shape {width}, not {given}": given != width,
+            "the query must be a dense tensor of real numbers": (
+                query.is_complex() or query.layout != torch.strided
+            ),
             "the query must be of length one, as the function query returns it": not (
                 abs(query.float().norm() - 1) < 0.01
             ),
         }
     )
-    step = max(1, BLOCK // width)
+    step = max(1, BLOCK // features.shape[1])
     blocks = (
-        # torch warns of an array that may not be written to
-        torch.from_numpy(np.require(features[start : start + step], requirements="W"))
+        # torch warns of an array that may not be written to, and takes none in reversed order
+        torch.from_numpy(np.require(features[start : start + step], requirements="CW"))
         for start in range(0, max(1, len(features)), step)
     )
-    cosines = torch.cat([block.float() @ query.float() for block in blocks])
+    cosines = torch.cat([block.float() @ query.float().cpu() for block in blocks])
     # a row that is too long could come first for any query; NaN is refused as well
     lengths = np.linalg.norm(features[:step].astype("f4"), axis=1)
     is_unit = (cosines.abs() < 1.01).all() and np.allclose(lengths, 1, atol=0.01)
@@ -167,6 +172,7 @@ def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -
     refuse(
         {
             "the features of the query are zeros, or add up to zero; change it": not total.any(),
+            "the features of the query are NaN or infinite": not total.isfinite().all(),
         }
     )
     return F.normalize(total, dim=0)

@@ -148,6 +148,7 @@ def test_a_query_is_of_32_bits_and_read_only_features_are_searched_silently(enco
     wanted = find.query(without, image=torch.from_numpy(np.eye(128)[3]))
     assert wanted.dtype == torch.float32
     assert nearest(features, wanted, 1)[1].tolist() == [3] and not recwarn.list
+    assert nearest(features[::-1], wanted, 1)[1].tolist() == [124]
 
 
 def test_a_search_inside_autocast_finds_what_it_finds_outside():
@@ -173,7 +174,18 @@ def test_the_length_of_a_pictures_features_does_not_matter_beside_words(encoder)
             "are zeros, or add up to zero",
             lambda e: find.query(e, image=torch.zeros(128)),
         ),
+        ("NaN or infinite", lambda e: find.query(e, "cup", torch.full((128,), np.nan))),
         ("the query is empty", lambda _: find.query(open_encoder("web"), "\u200b")),
+        ("place must be of type str or Path, not None", lambda _: Index.open(None)),
+        (
+            ", of float16, float32 or",
+            lambda _: nearest(np.array(1.0), torch.eye(1)[0], 1),
+        ),
+        (
+            ", of float16, float32 or",
+            lambda _: nearest(np.eye(3).astype(">f4"), torch.eye(3)[0], 1),
+        ),
+        ("of real numbers", lambda _: nearest(np.eye(3), torch.eye(3)[0] * (0.6 + 0.8j), 1)),
     ],
 )
 def test_what_is_wrong_in_python_is_one_sentence(encoder, words, call):
