@@ -21,7 +21,7 @@ from miniclip import plots
 from miniclip.bpe.cleaning import has_words
 from miniclip.common import check_new, checked, command, number, path, refuse, refusing
 from miniclip.data import image_io
-from miniclip.data.dataset import BadPicture, printable
+from miniclip.data.dataset import BadPicture, fingerprint, printable
 from miniclip.search.database import FOLDER, OURS, Index
 from miniclip.search.embed import MACHINE, Encoder, open_encoder
 from miniclip.zeroshot import encode_tensors, encode_texts
@@ -234,9 +234,6 @@ def main(text, folder, index, checkpoint, device, threads, image, k, grid, overw
                 and not os.path.isdir(os.path.join(folder or ".", FOLDER))
             ),
             "--overwrite is for --grid": overwrite and not grid,
-            f"--grid {grid} is the picture of --image; choose another name": (
-                grid and image and os.path.realpath(grid) == os.path.realpath(image)
-            ),
             f"--grid {grid} must be a name with .png, .pdf or .svg at its end, such as grid.png": (
                 grid and grid.suffix not in (".png", ".pdf", ".svg")
             ),
@@ -246,11 +243,16 @@ def main(text, folder, index, checkpoint, device, threads, image, k, grid, overw
         check_new(grid, overwrite)
     opened, encoder = open_search(folder, index, checkpoint, device, threads)
     is_root = not folder and os.path.isdir(text) and Path(text).resolve() == opened.root.resolve()
-    root = os.path.realpath(opened.root) + os.sep
-    drawn = os.path.realpath(grid or "").removeprefix(root).replace(os.sep, "/")
+    drawn = fingerprint(grid)[1:] if grid else []  # empty, if the file is not there yet
+    pictures = (opened.path(row) for row in range(len(opened)))
     refuse(
         {
-            f"--grid {grid} is a picture of the index; choose another name": drawn in opened.paths,
+            f"--grid {grid} is the picture of --image or the model; choose another name": (
+                drawn and drawn in [fingerprint(file)[1:] for file in (image, encoder.file) if file]
+            ),
+            f"--grid {grid} is a picture of the index; choose another name": (
+                drawn and drawn in (fingerprint(picture)[1:] for picture in pictures)
+            ),
             f"--grid {grid} leads to an index; choose another name": (
                 os.path.basename(os.path.realpath(grid or "")) in OURS
             ),

@@ -438,6 +438,17 @@ REFUSED = {
         "ln -s in/00001.png link.png",
         "keeps in/00001.png find cup in --grid link.png --overwrite",
     ),
+    "a_grid_over_a_picture_that_a_link_in_the_folder_leads_to": (
+        "is a picture of the index",
+        "mv in/00001.png mine.png; ln -s ../mine.png in/00001.png",
+        "index in",
+        "keeps mine.png find cup in --grid mine.png --overwrite",
+    ),
+    "a_grid_over_the_model": (
+        "is the picture of --image or the model",
+        "ln -s model.pt g.png",
+        "keeps model.pt find cup in --grid g.png --overwrite",
+    ),
     "a_grid_over_the_picture_that_is_searched_for": (
         "is the picture of --image",
         "cp in/00001.png mine.png",
