@@ -197,7 +197,8 @@ def database_in(place: Path, write: bool = False):
     and begins a transaction. database: the SQLite connection.
 
     write: open it for writing, which only one process can do at a time, and make it if it is not
-    there. Raises UserError if it cannot be opened, or if it has another schema than ours.
+    there. Raises UserError if it cannot be opened, if it has another schema than ours, or if
+    another file was in its place at the end of the block.
     """
     place = followed(place)
     _check_files(place)
@@ -240,7 +241,14 @@ def database_in(place: Path, write: bool = False):
                     index, stamps = old or _read_npz(place / OLD)
                     index.save(database, place, stamps)
                     (place / OLD).unlink()
+            inode = fingerprint(place / FILE)[-1:]
             yield database
+            refuse(
+                {
+                    f"{printable(place / FILE)} was deleted or replaced meanwhile; run the command "
+                    "again": write and fingerprint(place / FILE)[-1:] != inode
+                }
+            )
     except sqlite3.Error as error:
         reason = REASONS.get(str(error).partition(" (")[0], error)
         raise UserError(

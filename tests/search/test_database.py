@@ -1,9 +1,12 @@
 """A database that is checked, names of any bytes, and the folder that an index is of."""
 
+import os
 import shutil
 
 import numpy as np
+import pytest
 
+from miniclip.common import UserError
 from miniclip.search import database
 from miniclip.search.database import Index, database_in
 from tests.search.folders import random_index, write_index
@@ -47,6 +50,15 @@ def test_it_is_read_while_another_process_changes_more_than_its_cache_holds(tmp_
         assert np.array_equal(Index.open(tmp_path / ".miniclip").features, index.features)
         writing.execute("ROLLBACK")
         writing.execute("BEGIN")
+
+
+def test_a_database_that_is_deleted_or_replaced_while_it_is_written_is_told(tmp_path):
+    write_index(random_index(tmp_path, 5), tmp_path)
+    copy = shutil.copy(tmp_path / "index.sqlite", tmp_path / "copy")
+    for change in (os.unlink, lambda path: os.replace(copy, path)):
+        with pytest.raises(UserError, match="was deleted or replaced meanwhile"):
+            with database_in(tmp_path, write=True):
+                change(tmp_path / "index.sqlite")
 
 
 def test_a_file_of_another_program_is_no_old_index_and_stays_alone(tmp_path):
