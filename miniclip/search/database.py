@@ -160,12 +160,18 @@ class Index:
         return self.file
 
     def save(self, database, place: Path, stamps: list) -> None:
-        """Append the pictures to the database in `place`, and commit.
+        """Append the pictures to the database in `place`, and commit. Raises UserError if another
+        process has written to it right after the commit.
 
         stamps: for each picture its size in bytes, the time of its last change in nanoseconds, and
         the hash of its contents, or None if the hash is not known.
         """
-        [(free,)] = database.execute("SELECT ifnull(max(id), 0) + 1 FROM pictures")
+        version = (
+            "SELECT data_version FROM pragma_data_version"  # differs after others have written
+        )
+        [(free, before)] = database.execute(
+            f"SELECT ifnull(max(id), 0) + 1, ({version}) FROM pictures"
+        )
         rows = [
             (free + k, os.fsencode(path), *stamp)
             for k, (path, stamp) in enumerate(zip(self.paths, stamps))
@@ -188,7 +194,13 @@ class Index:
             (text, zlib.crc32(text.encode())),
         )
         database.execute("COMMIT")
-        database.execute("BEGIN IMMEDIATE")
+        database.execute("BEGIN IMMEDIATE")  # another process may have begun in between
+        refuse(
+            {
+                f"another process has written the index in {printable(place)} meanwhile; run the "
+                "command again": database.execute(version).fetchone() != (before,)
+            }
+        )
 
 
 @contextlib.contextmanager

@@ -266,15 +266,11 @@ def test_two_processes_do_not_write_one_index_and_it_is_read_meanwhile(indexed):
 
 def test_an_index_is_locked_while_its_pictures_are_read(indexed, monkeypatch):
     """Seen from another process: within one process SQLite knows its own locks."""
-    (root, update), read, said = indexed, embed.image_io.read, []
+    (root, update), said = indexed, []
     begin = "import sqlite3; sqlite3.connect('index.sqlite', timeout=0).execute('BEGIN IMMEDIATE')"
-    other = [sys.executable, "-c", begin]
-
-    def watched(path):
-        said.append(subprocess.run(other, cwd=root / ".miniclip", capture_output=True).stderr)
-        return read(path)
-
-    monkeypatch.setattr(embed.image_io, "read", watched)
+    other = dict(args=[sys.executable, "-c", begin], cwd=root / ".miniclip", capture_output=True)
+    run = subprocess.run
+    monkeypatch.setattr(build_file, "contents_hash", lambda _: said.append(run(**other).stderr))
     Image.new("RGB", (9, 9)).save(root / "new.png")
     assert update()[1]["read"] == 1 and b"database is locked" in said[0], said
 

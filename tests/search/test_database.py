@@ -1,12 +1,11 @@
 """A database that is checked, names of any bytes, and the folder that an index is of."""
 
-import os
 import shutil
+import sqlite3
 
 import numpy as np
 import pytest
 
-from miniclip.common import UserError
 from miniclip.search import database
 from miniclip.search.database import Index, database_in
 from tests.search.folders import random_index, write_index
@@ -54,11 +53,20 @@ def test_it_is_read_while_another_process_changes_more_than_its_cache_holds(tmp_
 
 def test_a_database_that_is_deleted_or_replaced_while_it_is_written_is_told(tmp_path):
     write_index(random_index(tmp_path, 5), tmp_path)
-    copy = shutil.copy(tmp_path / "index.sqlite", tmp_path / "copy")
-    for change in (os.unlink, lambda path: os.replace(copy, path)):
-        with pytest.raises(UserError, match="was deleted or replaced meanwhile"):
+    shutil.copy(tmp_path / "index.sqlite", tmp_path / "copy")
+    for change in (lambda path: path.unlink(), (tmp_path / "copy").replace):
+        with pytest.raises(ValueError, match="was deleted or replaced meanwhile"):
             with database_in(tmp_path, write=True):
                 change(tmp_path / "index.sqlite")
+
+
+def test_a_process_that_writes_between_two_parts_of_another_is_noticed(tmp_path):
+    index = random_index(tmp_path, 5)
+    write_index(index, tmp_path)
+    other = sqlite3.connect(tmp_path / "index.sqlite", isolation_level=None)
+    with database_in(tmp_path, write=True) as database:
+        database.set_trace_callback(lambda x: "BEGIN" in x and other.execute("DELETE FROM blocks"))
+        must_refuse("another process has written", index.save, database, tmp_path, [])
 
 
 def test_a_file_of_another_program_is_no_old_index_and_stays_alone(tmp_path):
