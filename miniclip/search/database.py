@@ -166,9 +166,8 @@ class Index:
         stamps: for each picture its size in bytes, the time of its last change in nanoseconds, and
         the hash of its contents, or None if the hash is not known.
         """
-        version = (
-            "SELECT data_version FROM pragma_data_version"  # differs after others have written
-        )
+        # another number after another process has written
+        version = "SELECT data_version FROM pragma_data_version"
         [(free, before)] = database.execute(
             f"SELECT ifnull(max(id), 0) + 1, ({version}) FROM pictures"
         )
@@ -188,7 +187,10 @@ class Index:
         # a link between the two
         inside = place.resolve() == root.resolve() / os.path.relpath(place, root)
         about = {key: getattr(self, key, self.features.shape[1]) for key in ABOUT}
-        text = json.dumps(about | {"root": os.path.relpath(root, place) if inside else str(root)})
+        root = os.path.relpath(root, place) if inside else root
+        # in UTF-8, because the next process may have another locale
+        file, root = (os.fsencode(x).decode("utf-8", "surrogateescape") for x in (self.file, root))
+        text = json.dumps(about | {"file": file, "root": root})
         database.execute(
             "REPLACE INTO about (rowid, json, crc) VALUES (1, ?, ?)",
             (text, zlib.crc32(text.encode())),
@@ -363,7 +365,6 @@ def _checked(about, place):
     """What a file in `place` says about its model and its folder, as (fields of an Index, E).
     Raises ValueError for values that `save` does not write."""
     about = {key: about[key] for key in ABOUT}
-    os.fsencode(f"{about['file']}{about['root']}")  # raises for characters that no path has
     is_ours = (
         [type(value) for value in about.values()] == [*ABOUT.values()]
         and re.fullmatch("[0-9a-f]{64}", about["digest"])
@@ -372,8 +373,14 @@ def _checked(about, place):
         and "\0" not in about["file"] + about["root"]
     )
     refuse({"its description is not that of an index": not is_ours})
-    about["root"] = Path(os.path.normpath(place / about["root"]))
-    about |= {"place": place, "stamp": [fingerprint(place / name) for name in (FILE, OLD)]}
+    # raises for characters that no path has
+    file, root = (about[k].encode("utf-8", "surrogateescape") for k in ("file", "root"))
+    about |= {
+        "file": os.fsdecode(file),
+        "root": Path(os.path.normpath(place / os.fsdecode(root))),
+        "place": place,
+        "stamp": [fingerprint(place / name) for name in (FILE, OLD)],
+    }
     width = about.pop("width")
     return about, width
 

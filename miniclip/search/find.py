@@ -154,8 +154,7 @@ def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -
     is nothing to look for, or if the text does not fit into the context.
     """
     parts = [] if image is None else [F.normalize(image[None].float(), dim=-1)]
-    if not has_words(text):  # only spaces, or characters that cannot be seen
-        text = ""
+    text = text if has_words(text) else ""  # only spaces, or characters that cannot be seen
     width, given = encoder.model.config["embed_dim"], None if image is None else tuple(image.shape)
     refuse(
         {

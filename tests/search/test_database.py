@@ -63,9 +63,9 @@ def test_a_database_that_is_deleted_or_replaced_while_it_is_written_is_told(tmp_
 def test_a_process_that_writes_between_two_parts_of_another_is_noticed(tmp_path):
     index = random_index(tmp_path, 5)
     write_index(index, tmp_path)
-    other = sqlite3.connect(tmp_path / "index.sqlite", isolation_level=None)
+    file = sqlite3.connect(tmp_path / "index.sqlite", isolation_level=None)
     with database_in(tmp_path, write=True) as database:
-        database.set_trace_callback(lambda x: "BEGIN" in x and other.execute("DELETE FROM blocks"))
+        database.set_trace_callback(lambda x: "BEGIN" in x and file.execute("DELETE FROM blocks"))
         must_refuse("another process has written", index.save, database, tmp_path, [])
 
 

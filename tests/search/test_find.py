@@ -93,7 +93,7 @@ def test_the_grid_draws_what_was_found_even_if_one_is_gone(tmp_path, checkpoint,
     assert "drawn in " in said(main, arguments, capsys)
     with Image.open(tmp_path / "a/g.png") as grid:
         assert grid.width > grid.height > 200
-    assert find.thumbnail(tmp_path / "in/wide.png").size == (256, 9)
+    assert find.thumbnail(tmp_path / "in/wide.png", np.int64(256)).size == (256, 9)
 
 
 def test_wrong_input_is_one_sentence(root, checkpoint, tmp_path, refused):
@@ -134,10 +134,12 @@ def test_a_model_that_moved_is_named_and_one_that_changed_is_refused(tmp_path, c
 
 @pytest.mark.slow
 def test_a_locale_of_ascii_finds_the_pictures_of_an_index(tmp_path, checkpoint, encoder):
-    Image.new("RGB", (9, 9)).save(tmp_path / "ü.png")
-    build.build(tmp_path, tmp_path / ".miniclip", encoder)
+    fill(tmp_path / "é/ü", 1)
+    build.build(tmp_path / "é", tmp_path / "i", encoder)
     ascii = dict(LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
-    said = python("-m", "miniclip.search", "find", "cup", tmp_path, env=os.environ | ascii)
+    said = python(
+        *("-m", "miniclip.search", "find", "cup", "--index", tmp_path / "i"), env=os.environ | ascii
+    )
     assert said.endswith("1 pictures\n"), said
 
 
