@@ -38,6 +38,7 @@ class _Text(torch.nn.Sequential):
         return self[0].encode_text(tokens)
 
 
+@torch.autocast("cpu", enabled=False)  # or the files would hold operations in 16 bits
 @checked
 def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bool = False) -> None:
     """Write image.onnx and text.onnx into a folder. half: weights and features in float16.
