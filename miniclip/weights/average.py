@@ -9,13 +9,14 @@ Lesson: lessons/19_finetuning.md.
 
 import torch
 
-from miniclip.common import check_new, check_output, refuse
+from miniclip.common import check_new, check_output, checked, refuse
 from miniclip.objectives import PLAIN
 from miniclip.training import checkpoint
 from miniclip.weights import reading
 
 
-def interpolate(start, tuned, alpha):
+@checked
+def interpolate(start: dict, tuned: dict, alpha: float) -> dict:
     """The state dict (1 - alpha) * start + alpha * tuned.
 
     start, tuned: state dicts with the same names and shapes. They are not changed. alpha: 0 gives
