@@ -71,8 +71,11 @@ def save_average(path, alpha, names, state, model, tokenizer, run, overwrite=Fal
     """
     check_output(path, reading.by_miniclip, overwrite)
     check_new(path, overwrite)  # best.pt of a run may be the only copy
-    kept = "options pairs packages pairs_digest learned".split()
-    kept = {name: run[name] for name in kept if name in run}
+    kept = {
+        name: run[name]
+        for name in ("options", "pairs", "packages", "pairs_digest", "learned")
+        if name in run
+    }
     whole = dict(
         config=model.config,
         tokenizer=tokenizer.state(),

@@ -304,7 +304,7 @@ def _from_json(whole):
     acts, channels = (text["hidden_act"], vision["hidden_act"]), vision["num_channels"]
     refuse(
         {
-            f"its pictures have {channels} channels, not 3": channels != 3,
+            f"its pictures have {channels!r} channels, not 3": channels != 3,
             f"hidden_act is {acts[0]!r} and {acts[1]!r}; both must be 'gelu', or both "
             "'quick_gelu'": acts[0] != acts[1] or acts[0] not in ACTIVATIONS,
         }

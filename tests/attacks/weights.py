@@ -102,6 +102,7 @@ CHECKPOINTS = {
     "a_width_in_words": (config(vision_width="wide"), "vision_width is a str"),
     "a_depth_of_a_half": (config(text_layers=0.5), "text_layers is 0.5"),
     "an_activation_of_2_to_the_60": (config(activation=doubled()), "tuples inside each other"),
+    "an_unknown_projection": (config(projection="MLP"), "projection must be linear or mlp"),
     "an_unknown_number": (config(depth=3), "describes no model"),
     "a_name_of_2_mb": (
         config(name="x" * 2**21),
