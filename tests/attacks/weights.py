@@ -920,6 +920,8 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
         lambda: classifier_weights(*web(), np.array([["cup"], ["dog"]]), ["{}"]),
         "names must be one list; of a table give one column",
     ),
+    "a_set_to_a_tokenizer": (lambda: Tokenizer([])({"a cup", "a dog"}), "must be in an order"),
+    "a_dict_to_a_tokenizer": (lambda: Tokenizer([])({"n1": "a cup"}), "must be in an order"),
     "a_table_to_a_tokenizer": (lambda: Tokenizer([])(np.array([["cup"]])), "give one column"),
     "a_tokenizer_that_takes_any_option": (  # as Hugging Face's
         lambda: encode_texts(tiny(), lambda texts, **options: {"input_ids": [[1]]}, ["cup"]),
