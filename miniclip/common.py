@@ -281,8 +281,8 @@ def described(x) -> str:
     return f"a {type(x).__name__}{shape}"
 
 
-# {type of an annotation: what is accepted for it}: numpy's whole numbers, and other kinds of paths
-ALSO = {int: numbers.Integral, Path: os.PathLike}
+# {type of an annotation: what is accepted for it}: numpy's numbers, and other kinds of paths
+ALSO = {int: numbers.Integral, float: numbers.Real, Path: os.PathLike}
 
 
 def checked(function: Callable) -> Callable:
@@ -328,8 +328,13 @@ def _taken(name, value, kinds):
     if not fits:
         wanted = " or ".join(kind.__name__.replace("NoneType", "None") for kind in kinds)
         raise UserError(f"{name} must be of type {wanted}, not {type(inside).__name__}")
-    refuse({f"{name} must not be empty": type(value) is str and not value and Path in kinds})
     is_path = Path in kinds and isinstance(value, (str, Path))
+    refuse(
+        {
+            f"{name} must not be empty": is_path and not str(value),
+            f"{name} must not hold a NUL character": is_path and "\0" in str(value),
+        }
+    )
     # otherwise a folder "~" could be made, and rm -r ~ would remove another one
     return type(value)(os.path.expanduser(value)) if is_path else value
 

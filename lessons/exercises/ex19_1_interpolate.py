@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 ANSWER = "miniclip.weights.average:interpolate"
 
 
-def interpolate(start, tuned, alpha):
+def interpolate(start: dict, tuned: dict, alpha: float) -> dict:
     """The state dict (1 - alpha) * start + alpha * tuned.
 
     start, tuned: state dicts with the same names and shapes. They are not changed. alpha: 0 gives

@@ -234,8 +234,15 @@ class Tokenizer:
         `end`. With truncate=False, such a text raises UserError.
         """
         limit = _length(self.context_length if context_length is None else context_length)
-        is_table = getattr(texts, "ndim", 1) != 1
-        refuse({"texts must be one list; of a table give one column": is_table})
+        refuse(
+            {
+                "texts must be one list; of a table give one column": getattr(texts, "ndim", 1)
+                != 1,
+                "texts must be in an order; give a list, of a dict list(d.values())": isinstance(
+                    texts, (dict, set, frozenset)
+                ),
+            }
+        )
         texts = [texts] if isinstance(texts, str) else list(texts)
         rows = [self.encode(text) for text in texts]
         for text, row in zip(texts, rows):

@@ -7,7 +7,6 @@ Left out: the loss (miniclip/loss.py), and the ResNets and ViTs that the paper d
 
 import contextlib
 import math
-from numbers import Integral
 
 import torch
 from torch import nn
@@ -309,11 +308,11 @@ def named(name: str) -> str:
 
 
 def _plain(value):
-    """A value of a config with Python's own whole numbers in the place of numpy's, because a
+    """A value of a config with Python's own values in the place of numpy's and torch's, because a
     checkpoint can hold no others."""
     if isinstance(value, (list, tuple)):
         return [_plain(part) for part in value]
-    return int(value) if isinstance(value, Integral) and type(value) is not bool else value
+    return getattr(value, "tolist", lambda: value)()
 
 
 @checked
@@ -322,7 +321,7 @@ def create_model(name: str, vocab_size: int = 49408, **overrides) -> CLIP:
 
     - name: a key of MODELS such as "vit_b32". "ViT-B/32" and "ViT-B-32" mean the same model.
     - overrides: these replace entries of the model's config, e.g. context_length=32,
-      image_size=256, activation="gelu", checkpointing=True. Whole numbers may also be numpy's.
+      image_size=256, activation="gelu", checkpointing=True. Values may also be numpy's.
 
     Raises
 

@@ -36,9 +36,16 @@ def from_config(config):
     """A new model with the shape and the objective of `config`, which is the config of a model.
     Without a key "objective" it is CLIP's own. Raises UserError for an objective that is not in
     OBJECTIVES."""
-    objective, known = (PLAIN | config)["objective"], ", ".join(OBJECTIVES)
+    objective, projection = (str((PLAIN | config)[name]) for name in ("objective", "projection"))
     refuse(
-        {f"no objective is called {objective!r}; choose from {known}": objective not in OBJECTIVES}
+        {
+            f"no objective is called {objective!r}; choose from {', '.join(OBJECTIVES)}": (
+                objective not in OBJECTIVES
+            ),
+            f"projection must be linear or mlp, not {projection!r}": (
+                projection not in ("linear", "mlp")
+            ),
+        }
     )
     return OBJECTIVES[objective](**{k: v for k, v in config.items() if k != "objective"})
 

@@ -31,6 +31,13 @@ OPTIONS = {
 }
 
 
+class _Image(torch.nn.Sequential):
+    """_Image(model) encodes pictures, with the whole projection: model.visual lacks an MLP's."""
+
+    def forward(self, images):
+        return self[0].encode_image(images)
+
+
 class _Text(torch.nn.Sequential):
     """_Text(model) is the model's text tower as a module, so that torch.export takes it."""
 
@@ -38,6 +45,7 @@ class _Text(torch.nn.Sequential):
         return self[0].encode_text(tokens)
 
 
+@torch.autocast("cpu", enabled=False)  # or the files would hold operations in 16 bits
 @checked
 def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bool = False) -> None:
     """Write image.onnx and text.onnx into a folder. half: weights and features in float16.
@@ -69,14 +77,19 @@ def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bo
         }
     )
     towers = {
-        "image.onnx": (model.visual, torch.zeros(2, 3, size, size, dtype=dtype, device="cpu")),
+        "image.onnx": (_Image(model), torch.zeros(2, 3, size, size, dtype=dtype, device="cpu")),
         "text.onnx": (_Text(model), torch.zeros(2, length, dtype=torch.long, device="cpu")),
     }
-    made = {}
-    for name, (tower, example) in towers.items():
-        free = ({0: torch.export.Dim("batch", min=1)},)
-        program = torch.export.export(tower, (example,), dynamic_shapes=free)
-        made[name] = torch.onnx.export(program, (), verbose=False, output_names=["features"])
+    free = ({0: torch.export.Dim("batch", min=1)},)
+    made = {
+        name: torch.onnx.export(
+            torch.export.export(tower, (example,), dynamic_shapes=free),
+            (),
+            verbose=False,
+            output_names=["features"],
+        )
+        for name, (tower, example) in towers.items()
+    }
     # a function makes the bytes, so that those of one tower at a time are in memory
     contents = {
         Path(folder) / name: lambda file, program=program: file.write(

@@ -31,6 +31,9 @@ TOWERS = dict(
         context_length=77, vocab_size=RELEASED_TOKENS, layers=12, width=512, heads=8, mlp_ratio=4.0
     ),
 )
+# The settings beside those of the towers. The tensors and quick_gelu tell what they mean.
+WHOLE = """embed_dim vision_cfg text_cfg multimodal_cfg quick_gelu custom_text init_logit_scale
+    init_logit_bias nonscalar_logit_scale cast_dtype output_dict preprocess_cfg""".split()
 # Values of other settings that ask for nothing that miniclip lacks. A setting may also be false,
 # null or 0.
 DEFAULTS = dict(
@@ -201,16 +204,16 @@ def _from_openclip(path):
     with refusing(f"{path} describes no model that miniclip has"):
         whole = read_json(path)
         model = whole.get("model_cfg", whole)
-        parts = model, *(model.get(tower) for tower in TOWERS if isinstance(model, dict))
+        parts = {tower: model.get(tower) for tower in TOWERS if isinstance(model, dict)}
         sentence = "model_cfg, vision_cfg and text_cfg must be objects of names and values"
-        refuse({sentence: not all(isinstance(part, dict) for part in parts)})
+        refuse({sentence: not all(isinstance(part, dict) for part in [model, *parts.values()])})
         refuse(
             {
-                f"miniclip has no {key} = {value!r} in {tower}": (
+                f"miniclip has no {key} = {value!r} in {name}": (
                     key not in known and value and value not in DEFAULTS.get(key, ())
                 )
-                for tower, known in TOWERS.items()
-                for key, value in model[tower].items()
+                for name, known in (TOWERS | {"model_cfg": WHOLE}).items()
+                for key, value in parts.get(name, model).items()
             }
             | {
                 "quick_gelu is neither true nor false": model.get("quick_gelu")

@@ -9,13 +9,14 @@ Lesson: lessons/19_finetuning.md.
 
 import torch
 
-from miniclip.common import check_new, check_output, refuse
+from miniclip.common import check_new, check_output, checked, refuse
 from miniclip.objectives import PLAIN
 from miniclip.training import checkpoint
 from miniclip.weights import reading
 
 
-def interpolate(start, tuned, alpha):
+@checked
+def interpolate(start: dict, tuned: dict, alpha: float) -> dict:
     """The state dict (1 - alpha) * start + alpha * tuned.
 
     start, tuned: state dicts with the same names and shapes. They are not changed. alpha: 0 gives
@@ -70,8 +71,11 @@ def save_average(path, alpha, names, state, model, tokenizer, run, overwrite=Fal
     """
     check_output(path, reading.by_miniclip, overwrite)
     check_new(path, overwrite)  # best.pt of a run may be the only copy
-    kept = "options pairs packages pairs_digest learned".split()
-    kept = {name: run[name] for name in kept if name in run}
+    kept = {
+        name: run[name]
+        for name in ("options", "pairs", "packages", "pairs_digest", "learned")
+        if name in run
+    }
     whole = dict(
         config=model.config,
         tokenizer=tokenizer.state(),

@@ -148,7 +148,8 @@ def build(path: Path, config: dict, state: dict) -> CLIP:
     """
     model = on_meta(path, config, len(state))
     want = model.state_dict()
-    zero = torch.zeros((), dtype=torch.int64)  # for the counters, which older files do not have
+    # for the counters, which older files do not have
+    zero = torch.zeros((), dtype=torch.int64, device="cpu")
     state = {name: zero for name in want if name.endswith("num_batches_tracked")} | state
     must_match(path, state, want, config.get("name") or "model")
     model.to_empty(device="cpu").load_state_dict(state)  # becomes float32, whatever the file has

@@ -27,8 +27,6 @@ tower, added tokens, other kinds of tokenizers.
 import json
 import os
 import warnings
-from functools import partial
-from operator import methodcaller
 from pathlib import Path
 
 import torch
@@ -164,8 +162,17 @@ def read(path: str | Path, state: dict) -> tuple[dict, dict, Tokenizer | None]:
     for name in ("preprocessor_config.json", "processor_config.json"):
         other = beside.with_name(name)
         with refusing(f"{other} asks for pictures that miniclip does not make"):
-            asked = read_json(other) if os.path.lexists(other) else {}
-            check_pictures(asked.get("image_processor", asked), _pictures(config["image_size"]))
+            whole = read_json(other) if os.path.lexists(other) else {}
+            asked = whole.get("image_processor", whole)
+            refuse(
+                {  # which has other values for the settings that the file leaves out
+                    f"they are for a {asked.get(key)}": (
+                        not str(asked.get(key) or "CLIP").startswith("CLIP")
+                    )
+                    for key in ("image_processor_type", "feature_extractor_type")
+                }
+            )
+            check_pictures(asked, _pictures(config["image_size"]))
     # older files hold the positions 0, 1, 2, ... beside the weights
     state = {k: v for k, v in state.items() if not k.endswith("embeddings.position_ids")}
     must_match(path, state, to_theirs(want))
@@ -178,7 +185,7 @@ def read(path: str | Path, state: dict) -> tuple[dict, dict, Tokenizer | None]:
 def save_huggingface(
     model: torch.nn.Module,
     folder: str | Path,
-    tokenizer: Tokenizer | None = None,
+    tokenizer=None,
     overwrite: bool = False,
 ) -> None:
     """Write a folder that transformers' CLIPModel.from_pretrained loads with no tensor missing.
@@ -186,7 +193,7 @@ def save_huggingface(
     The folder gets config.json, model.safetensors and preprocessor_config.json, and for
     CLIPTokenizer vocab.json, merges.txt and tokenizer_config.json.
 
-    - tokenizer: it is written into the last three files. None means the released tokenizer, if the
+    - tokenizer: a Tokenizer, which is written into the last three files. None means the released tokenizer, if the
       model was trained with it. If it is None and the model's vocabulary is unknown, the three
       files are not written, and a warning says so.
     - overwrite: replace files that exist. If one of them is a link, as in the cache of the hub, the
@@ -205,10 +212,13 @@ def save_huggingface(
     vocabulary, size = config["tokenizer"], config["vocab_size"]
     if tokenizer is None and vocabulary == "openai":
         tokenizer = Tokenizer.openai()
-    end = tokenizer.end if tokenizer else size - 1
-    known = (None, tokenizer.digest) if tokenizer else (None,)
+    digest = getattr(tokenizer, "digest", None)  # raises if the model's file had no tokenizer
+    end, known = getattr(tokenizer, "end", size - 1), (None, digest)
     refuse(
         {
+            f"the tokenizer must be miniclip's, and not a {type(tokenizer).__name__}": (
+                tokenizer is not None and not digest
+            ),
             f"transformers' CLIP has no ResNet, so this {config['name'] or 'model'} cannot be "
             "written": config["vision_patch"] is None,
             "this tokenizer has another vocabulary than the model was trained on": tokenizer
@@ -239,8 +249,11 @@ def save_huggingface(
     )
     for name in (WEIGHTS, *written):
         check_new(folder / name, overwrite)
-    contents = {folder / WEIGHTS: partial(write_safetensors, weights, {"format": "pt"})} | {
-        folder / name: methodcaller("write", text.encode()) for name, text in written.items()
+    contents = {
+        folder / WEIGHTS: lambda file: write_safetensors(weights, {"format": "pt"}, file)
+    } | {
+        folder / name: lambda file, text=text: file.write(text.encode())
+        for name, text in written.items()
     }
     # config.json goes first and comes last, so that nobody reads new weights with the config of
     # another model
@@ -291,7 +304,7 @@ def _from_json(whole):
     acts, channels = (text["hidden_act"], vision["hidden_act"]), vision["num_channels"]
     refuse(
         {
-            f"its pictures have {channels} channels, not 3": channels != 3,
+            f"its pictures have {channels!r} channels, not 3": channels != 3,
             f"hidden_act is {acts[0]!r} and {acts[1]!r}; both must be 'gelu', or both "
             "'quick_gelu'": acts[0] != acts[1] or acts[0] not in ACTIVATIONS,
         }
@@ -397,13 +410,15 @@ def read_tokenizer(folder: Path, context_length: int) -> Tokenizer | None:
             vocabulary = read_json(path)
             lines = read_text(files[2]).replace("\r\n", "\n").split("\n")
             merges = [line for line in lines if line and not line.startswith("#version")]
-            settings, added = (
-                read_json(file) if os.path.lexists(file) else {}
-                for file in (folder / "tokenizer_config.json", folder / "added_tokens.json")
-            )
-            told = settings.get("added_tokens_decoder", {}).values()
-            more = added.keys() | {token["content"] for token in told}
-            refuse({"it has added tokens": not more <= vocabulary.keys()})
+        added, *settings = (
+            read_json(folder / name) if os.path.lexists(folder / name) else {}
+            for name in ("added_tokens.json", "tokenizer_config.json", "special_tokens_map.json")
+        )
+        # transformers adds each of these tokens that the vocabulary lacks
+        named = """added_tokens_decoder additional_special_tokens extra_special_tokens bos_token
+            eos_token""".split()
+        more = {*added, *_tokens([part.get(key) for part in settings for key in named])}
+        refuse({"it has added tokens": not more <= vocabulary.keys()})
         pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
         tokenizer = Tokenizer([(vocabulary[a], vocabulary[b]) for a, b in pairs], context_length)
         entries = _entries(tokenizer)
@@ -416,6 +431,12 @@ def read_tokenizer(folder: Path, context_length: int) -> Tokenizer | None:
             }
         )
     return tokenizer
+
+
+def _tokens(x):
+    """A list of the tokens in nested settings. A token is a text, or a dict with its "content"."""
+    x = x.get("content", [*x.values()]) if isinstance(x, dict) else x
+    return [x] if isinstance(x, str) else [token for part in x or () for token in _tokens(part)]
 
 
 def tokenizer_files(tokenizer: Tokenizer, context_length: int) -> dict[str, str]:
@@ -456,8 +477,20 @@ def _from_tokenizer_json(whole):
                 not known or _steps(whole, "pre_tokenizer") not in SPLITS
             ),
             "its rows of ids must begin with the start token and finish with the end token": any(
-                key in rows and rows[key] != [name, vocabulary[name]]
-                for key, name in (("cls", START), ("sep", END))
+                step.get(key, wanted) != wanted
+                for step in rows.get("processors", [rows])
+                for key, wanted in (
+                    ("cls", [START, vocabulary.get(START)]),
+                    ("sep", [END, vocabulary.get(END)]),
+                    (
+                        "single",
+                        [
+                            {"SpecialToken": {"id": START, "type_id": 0}},
+                            {"Sequence": {"id": "A", "type_id": 0}},
+                            {"SpecialToken": {"id": END, "type_id": 0}},
+                        ],
+                    ),
+                )
             ),
         }
     )

@@ -33,7 +33,7 @@ from miniclip.search.embed import open_encoder
 from miniclip.search.find import nearest, query
 from miniclip.training import archive
 from miniclip.training.optimizer import stochastic_round
-from miniclip.weights import reading, save_huggingface, save_openclip
+from miniclip.weights import convert, reading, save_huggingface, save_openclip
 from miniclip.weights.__main__ import save_onnx
 from miniclip.weights.average import interpolate, save_average
 from miniclip.zeroshot import classifier_weights, classify, encode_images, encode_texts
@@ -102,6 +102,7 @@ CHECKPOINTS = {
     "a_width_in_words": (config(vision_width="wide"), "vision_width is a str"),
     "a_depth_of_a_half": (config(text_layers=0.5), "text_layers is 0.5"),
     "an_activation_of_2_to_the_60": (config(activation=doubled()), "tuples inside each other"),
+    "an_unknown_projection": (config(projection="MLP"), "projection must be linear or mlp"),
     "an_unknown_number": (config(depth=3), "describes no model"),
     "a_name_of_2_mb": (
         config(name="x" * 2**21),
@@ -123,6 +124,10 @@ CHECKPOINTS = {
     ),
     "complex_weights": (
         weight(torch.zeros(520, 32, dtype=torch.complex64)),
+        "plain tensor of real",
+    ),
+    "packed_weights": (
+        weight(torch.zeros(520, 32, dtype=torch.uint8).view(torch.bits8)),
         "plain tensor of real",
     ),
     "whole_weights": (weight(torch.zeros(520, 32, dtype=torch.int64)), "type torch.int64"),
@@ -315,6 +320,11 @@ BESIDE = {
         "open_clip_config.json",
         dict(model_cfg=openclip_config(CONFIG) | {"quick_gelu": "false"}),
         "quick_gelu is neither true nor false",
+    ),
+    "a_misspelled_activation": (
+        "open_clip_config.json",
+        dict(model_cfg=openclip_config(CONFIG) | {"quickgelu": True}),
+        "miniclip has no quickgelu = True in model_cfg",
     ),
     "pictures_of_another_mean": (*beside_config(mean=[0.48145466, 0.5, 0.5]), "mean is"),
     "pictures_of_another_interpolation": (
@@ -651,6 +661,26 @@ table(
             lambda path: Path(path).write_text('{"<cat-toy>": 520}'),
             "holds no tokenizer of CLIP's kind: it has added tokens",
         ),
+        **{
+            f"{what}_of_{name}_are_unknown": (
+                name,
+                lambda path, key=key, tokens=tokens: Path(path).write_text(
+                    json.dumps({key: tokens})
+                ),
+                "holds no tokenizer of CLIP's kind: it has added tokens",
+            )
+            for name in ("tokenizer_config.json", "special_tokens_map.json")
+            for what, key, tokens in (
+                ("more_tokens", "additional_special_tokens", ["<cat-toy>"]),
+                ("named_tokens", "extra_special_tokens", {"cat_token": "<cat-toy>"}),
+                ("ends", "eos_token", {"content": "</s>"}),
+            )
+        },
+        "pictures_are_those_of_another_processor": (
+            "preprocessor_config.json",
+            lambda path: Path(path).write_text('{"image_processor_type": "ViTImageProcessor"}'),
+            "asks for pictures that miniclip does not make: they are for a ViTImageProcessor",
+        ),
         "merges_are_a_terabyte": ("merges.txt", terabyte, "merges.txt is too long"),
         "weights_have_an_adapter": (
             "adapter_config.json",
@@ -890,6 +920,8 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
         lambda: classifier_weights(*web(), np.array([["cup"], ["dog"]]), ["{}"]),
         "names must be one list; of a table give one column",
     ),
+    "a_set_to_a_tokenizer": (lambda: Tokenizer([])({"a cup", "a dog"}), "must be in an order"),
+    "a_dict_to_a_tokenizer": (lambda: Tokenizer([])({"n1": "a cup"}), "must be in an order"),
     "a_table_to_a_tokenizer": (lambda: Tokenizer([])(np.array([["cup"]])), "give one column"),
     "a_tokenizer_that_takes_any_option": (  # as Hugging Face's
         lambda: encode_texts(tiny(), lambda texts, **options: {"input_ids": [[1]]}, ["cup"]),
@@ -972,6 +1004,17 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
         "records has two columns called split",
     ),
     "a_dataset_of_arrays": (lambda: open_pairs(Arrays([0])).image(0), "of a file, not ndarray"),
+    "a_share_in_words": (
+        lambda: interpolate({}, {}, "0.5"),
+        "alpha must be of type float, not str",
+    ),
+    "models_to_average": (lambda: interpolate(tiny(), tiny(), 0.5), "type dict, not CLIP"),
+    "a_path_with_a_nul": (lambda: save_openclip(tiny(), "a\0.pt"), "path must not hold a NUL"),
+    "a_folder_with_a_nul": (lambda: save_huggingface(tiny(), "a\0"), "folder must not hold a NUL"),
+    "the_tokenizer_that_a_file_lacks": (
+        lambda: save_huggingface(tiny(), "hf", convert._tokenizer_of(CONFIG)),
+        "vocabulary of its own .*, which the file does not hold; use the tokenizer of its check",
+    ),
     "more_than_the_tuned_weights": (lambda: interpolate({}, {}, 50), "from 0 to 1, not 50"),
     "two_states_of_other_shapes": (
         lambda: interpolate({"bias": torch.ones(1)}, {"bias": torch.ones(5)}, 0.5),

@@ -189,10 +189,12 @@ def test_a_config_without_what_later_versions_added_is_that_of_the_released_mode
     assert again.config == config | {"name": None}
 
 
-def test_whole_numbers_of_numpy_become_plain_ones_in_the_config():
-    one = np.int64(1)
-    model = shell("rn_mini", vocab_size=1000 * one, vision_layers=(one, one), image_size=96 * one)
+def test_values_of_numpy_become_plain_ones_in_the_config():
+    one, more = np.int64(1), dict(checkpointing=np.bool_(True), activation=np.str_("gelu"))
+    sizes = dict(vocab_size=1000 * one, image_size=96 * one, text_width=np.array(128))
+    model = shell("rn_mini", vision_layers=(one, one), **sizes, **more)
     assert json.loads(json.dumps(model.config)) == model.config
+    assert {type(x) for x in model.config.values()} <= {int, str, bool, list, type(None)}
     assert model.config["vision_layers"] == [1, 1] and model.config["vocab_size"] == 1000
 
 

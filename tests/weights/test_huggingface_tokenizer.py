@@ -126,6 +126,8 @@ def test_other_tokenizers_are_refused_in_one_sentence(learned):
     added = [*good["added_tokens"], {"content": "<cat>", "id": tokenizer.vocab_size}]
     split, level = good["pre_tokenizer"]["pretokenizers"]
     ends = {**good["post_processor"], "sep": ["<|endoftext|>", 5]}
+    rows = [{"Sequence": {"id": "A", "type_id": 0}}]
+    rows += [{"SpecialToken": {"id": "<|endoftext|>", "type_id": 0}}]
 
     def several(part, *steps):
         return {part: {"type": "Sequence", part.replace("_", "") + "s": steps}}
@@ -147,15 +149,21 @@ def test_other_tokenizers_are_refused_in_one_sentence(learned):
         (several("pre_tokenizer", level, split, level), "splits words"),
         ({"added_tokens": added}, "<cat>"),
         ({"post_processor": ends}, "rows"),
+        ({"post_processor": {"type": "TemplateProcessing", "single": rows}}, "rows"),
+        ({"post_processor": {"type": "Sequence", "processors": [{}, ends]}}, "rows"),
         *((text, "tokenizer of CLIP's kind") for text in ("", "{", "[]", "3", "[" * 10**5)),
     ):
         path.write_text(parts if isinstance(parts, str) else json.dumps({**good, **parts}))
         assert str(path) in must_refuse(words, read_tokenizer, folder, 12)
     # transformers 4 did not name the special tokens there, and tokenizers 0.12 has no use_regex
     old = {**split, "pattern": {"Regex": SPLIT}}, {"type": "ByteLevel", "add_prefix_space": False}
-    parts = several("pre_tokenizer", *old) | dict(post_processor=None)
-    path.write_text(json.dumps({**good, **parts}))
-    assert read_tokenizer(folder, 12).digest == tokenizer.digest
+    rows = [{"SpecialToken": {"id": "<|startoftext|>", "type_id": 0}}, *rows]
+    for rules in (None, {"type": "TemplateProcessing", "single": rows}):
+        parts = several("pre_tokenizer", *old) | dict(post_processor=rules)
+        path.write_text(json.dumps({**good, **parts}))
+        assert read_tokenizer(folder, 12).digest == tokenizer.digest
+    (folder / "added_tokens.json").write_text('{"<cat>": 560}')
+    must_refuse("tokenizer.json holds .* added tokens", read_tokenizer, folder, 12)
 
 
 @pytest.mark.parametrize("name", ["vocab.json", "merges.txt"])
