@@ -193,9 +193,9 @@ def save_huggingface(
     The folder gets config.json, model.safetensors and preprocessor_config.json, and for
     CLIPTokenizer vocab.json, merges.txt and tokenizer_config.json.
 
-    - tokenizer: a Tokenizer, which is written into the last three files. None means the released tokenizer, if the
-      model was trained with it. If it is None and the model's vocabulary is unknown, the three
-      files are not written, and a warning says so.
+    - tokenizer: a Tokenizer, which is written into the last three files. None means the released
+      tokenizer, if the model was trained with it. If it is None and the model's vocabulary is
+      unknown, the three files are not written, and a warning says so.
     - overwrite: replace files that exist. If one of them is a link, as in the cache of the hub, the
       link is replaced, and the file that it leads to stays as it is.
 
