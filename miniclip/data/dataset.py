@@ -269,7 +269,7 @@ def _listed(pairs, path):
     OSError when the file cannot be read.
     """
     train, found, others, last = pairs.splits["train"], [], False, ""
-    refuse({f"{printable(path)} cannot be read: there is no such file": not os.path.isfile(path)})
+    refuse({f"{printable(path)} cannot be read: no file is there": not os.path.isfile(path)})
     try:
         with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             rows = csv.reader((last := line for line in lines(file)), strict=True)
@@ -352,16 +352,16 @@ def one_line(text: str) -> str:
     return " ".join(text.translate(_CONTROLS).split())
 
 
-def texts(said) -> Iterator[str]:
+def texts(said, what: str = "a caption") -> Iterator[str]:
     """Yield the texts of a caption, which is a text or a list of texts. None is no text. Raises
-    BadPicture for a value of another type."""
+    BadPicture for a value of another type. what: what the message calls the caption."""
     for text in said if isinstance(said, (list, tuple)) else [said]:
         if isinstance(text, str):
             yield text
         elif text is not None:
             # jsonl: a float for every number
             kind = "a number" if isinstance(text, (int, float)) else f"a {type(text).__name__}"
-            raise BadPicture(f"a caption is a text or a list of texts, and {kind} is no text")
+            raise BadPicture(f"{what} is a text or a list of texts, and {kind} is no text")
 
 
 def report_skipped(skipped, shown=3, head="left out") -> str:

@@ -21,7 +21,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from miniclip.bpe.cleaning import has_words
-from miniclip.common import UserError, first_bytes, refuse
+from miniclip.common import UserError, described, first_bytes, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import (
     MOST_TEXT_BYTES,
@@ -150,11 +150,17 @@ def source_of(picture, root):
     picture: as a row has it, see Files. A path may be relative to `root`. Raises UserError.
     """
     if isinstance(picture, dict):  # "path" beside "bytes" is only a name, and may occur twice
-        coded = isinstance(picture.get("bytes"), str)
-        refuse({'its "bytes" are text, perhaps in Base64; give the bytes of a file': coded})
-        picture = picture.get("bytes") or picture.get("path")
+        data = picture.get("bytes")
+        refuse(
+            {
+                f'its "bytes" are {described(data)}, perhaps in Base64; give the bytes of a file': (
+                    not isinstance(data, bytes | None)
+                )
+            }
+        )
+        picture = data or picture.get("path")
     if isinstance(picture, (str, os.PathLike)) and os.fspath(picture):
-        return normal(root, os.fspath(picture))
+        return normal(root, os.fsdecode(picture))
     kind = type(picture).__name__
     is_picture = isinstance(picture, (bytes, Image.Image)) or callable(picture)
     refuse(
@@ -274,12 +280,15 @@ ZEROS = "it holds zeros of a damaged file; rows may be lost here"
 NO_TEXT = {  # {what is wrong with a file of another kind: how such a file begins}
     "is in UTF-16 or UTF-32; save it as UTF-8": UTF_16,
     "is a picture; give a csv, a folder or tars": (b"\x89PNG", b"\xff\xd8\xff", b"GIF8"),
-    "is compressed; unpack it": (b"\x1f\x8b",),
+    "is compressed; unpack it": (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd"),
+    "is a parquet file; give it a name that ends in .parquet": (b"PAR1",),
     "is a zip or the workbook of a spreadsheet; unpack it, or save it as a csv": (
         b"PK\3\4",
         WORKBOOK,
     ),
 }
+# lines of code or of a list: lambda c: f"a {c}.",   'cat',   - cat
+CODE = re.compile(r"""(lambda\b.*|[fr]?(['"]).*\2)[\],]*|[-*•]\s.*""")
 NO_CSV = {"is JSON; write each pair on a line of its own, in a .jsonl": (b"[{", b'{"')}
 
 
@@ -300,20 +309,22 @@ def read_csv(path, pictures, texts, columns=None):
     """
     root, name = os.path.dirname(os.path.abspath(path)), printable(os.path.basename(path))
     must_be_text(path, NO_TEXT | NO_CSV)
-    most = 100 if columns else 1
+    named = None if columns is None else columns.split(",")
 
     def fit(separator):
-        rows = [row for _, row, _ in itertools.islice(_rows(path, separator), most)] or [[]]
-        header = columns.split(",") if columns else rows[0]
+        rows = [
+            row for _, row, _ in itertools.islice(_rows(path, separator), 100 if named else 1)
+        ] or [[]]
+        header = named or rows[0]
         positions = [find_column(header, own, known) for _, known, own, _ in (pictures, texts)]
-        if not columns:
+        if named is None:
             return -positions.count(None), len(header)
         files = [os.path.join(root, value(row, positions[0] or 0)) for row in rows]
         return sum(map(os.path.isfile, files)), min(len(rows[0]), len(header))
 
     separator = max(SEPARATORS, key=fit)
     rows = _rows(path, separator)
-    header = columns.split(",") if columns else next(rows, (0, [], None))[1]
+    header = named or next(rows, (0, [], None))[1]
     positions = must_find(name, header, (pictures, texts))
     return header, _checked(rows, header, *positions, separator, root)
 
@@ -323,9 +334,17 @@ def must_be_text(path, others):
 
     others: {what is wrong: how such a file begins, without white space and a byte order mark}.
     """
-    start = b"".join(first_bytes(path, 256).removeprefix(codecs.BOM_UTF8).split())
-    name = printable(os.path.basename(path))
-    refuse({f"{name} {why}": start.startswith(marks) for why, marks in others.items()})
+    name, head = printable(os.path.basename(path)), first_bytes(path, 256)
+    start = b"".join(head.removeprefix(codecs.BOM_UTF8).split())
+    # zeros at the end of a line may come from a damaged disk
+    binary = b"\0" in head.partition(b"\n")[0].strip(b"\0\r")
+    refuse(
+        {f"{name} {why}": start.startswith(marks) for why, marks in others.items()}
+        | {
+            f"{name} is not text, or its encoding is unknown; save text as UTF-8, and give other "
+            "files their suffix, such as .tar": binary
+        }
+    )
 
 
 def value(row, column):
@@ -420,7 +439,7 @@ def find_column(header, own, known):
 def _plain(name):
     """The name of a column in the form in which names are compared. Keys of records may be
     numbers."""
-    return str(name).strip(' "').lower().replace(" ", "_")
+    return str(name).strip(' "\ufeff').lower().replace(" ", "_")
 
 
 def read_text(path, most=MOST_LIST_BYTES) -> str:
@@ -447,19 +466,31 @@ def read_lines(path, what: str, numbered: bool = False) -> list[str]:
     """The lines of a text file that are not blank, stripped: list of str.
 
     what: what messages call the content. numbered: whether the number of a line means something, so
-    that a blank line between others is refused. Raises UserError when there is no such line, or
-    when the file cannot be read.
+    that a blank line between others is refused, and also numbers in all lines. Raises UserError
+    when there is no such line, when most lines are code, or when the file cannot be read.
     """
     lines = [line.strip() for line in re.split("\r\n|[\r\n]", read_text(path).rstrip())]
-    blank = [*lines, ""].index("")
+    blank, kept = [*lines, ""].index(""), [*filter(None, lines)]
+    # the first line may be a header; a number and a space may begin a name, such as "2 euro"
+    counted = numbered and [
+        re.match(rf"\d+\s*[,;:\t|]|\d+[.)]\s|n\d{{8}}\b|{k} |.*[,;\t|]\s*\d+$", name)
+        for k, name in enumerate(lines)
+        if k
+    ]
     refuse(
         {
             f"{path} is empty; write {what} into it, one on each line": not any(lines),
             f"line {blank + 1} of {path} is blank, and so the {what} after it would be counted "
             "wrongly; fill the line, or delete it": numbered and blank < len(lines),
+            f"{path} must have the {what} one on each line and nothing else, not lines such as "
+            f"{lines[-1]!r:.80}": (
+                sum(map(bool, map(CODE.fullmatch, kept))) > len(kept) / 2
+                or re.match(r"""[\[{]['"]""", "".join(lines[:2]).replace(" ", ""))
+                or (counted and all(counted))
+            ),
         }
     )
-    return [*filter(None, lines)]
+    return kept
 
 
 def normal(root: str, path: str) -> str:

@@ -25,7 +25,7 @@ import collections
 import os
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -289,8 +289,8 @@ def _named(shown, found, class_names, names_file):
         return int(re.split("[.,]", label)[0]) if is_number else unicodedata.normalize("NFC", label)
 
     spelled = {key(label): label for label in sorted(found, reverse=True)}  # 3 and 03 are the same
-    order, listed = sorted(spelled), not isinstance(class_names, (dict, type(None)))
-    if isinstance(class_names, dict):
+    order, listed = sorted(spelled), not isinstance(class_names, (Mapping, type(None)))
+    if isinstance(class_names, Mapping):
         named = {key(str(label)): name for label, name in class_names.items()}
         by_order = numbers and not any(isinstance(k, int) for k in named)
         refuse(
@@ -322,6 +322,10 @@ def _named(shown, found, class_names, names_file):
     fits = numbers and 0 <= order[0] and order[-1] < many
     refuse(
         {
+            f"class names must be texts, and one of them is {name!r:.40}": not isinstance(name, str)
+            for name in class_names
+        }
+        | {
             f"{shown} has labels from {order[0]} to {order[-1]}, but it has names only for 0 to "
             f"{many - 1}": of_file and not fits,
             f"{shown} has labels from 1 on, and {len(order)} of them for {many} class names; if they are "
@@ -407,8 +411,11 @@ def _divided(pictures, skipped):
     part_of = {p[0]: PARTS.get(p[0].lower()) for p in pictures if len(p) > 1}
     train, test = ([top for top in part_of if part_of[top] == part] for part in ("train", "test"))
     used = [*train, min(test, key=str.lower)] if train and test else []
-    tops = {p[0] for p in pictures if len(p) > 2}
-    splits = not used and len(tops) > 1 and all(map(part_of.get, tops))
+    below = {top: {p[1] for p in pictures if p[0] == top and len(p) > 2} for top in part_of}
+    tops = [top for top in below if below[top]]
+    # parts that are called otherwise, such as dev, have the same classes
+    alike = any(part_of[a] and below[a] & below[b] for a in tops for b in tops if a != b)
+    splits = not used and len(tops) > 1 and (alike or all(map(part_of.get, tops)))
     parts = f"{' and '.join(sorted(tops))} look like parts of a data set, not like classes"
     refuse({f"the folders {parts}; give the path of one of these folders": splits})
     for p in sorted(pictures, key=lambda p: (p[:-1], p)):

@@ -5,6 +5,7 @@ import importlib
 import os
 import signal
 import threading
+import types
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,14 @@ from PIL import Image
 from miniclip.bpe.cleaning import clean
 from miniclip.data import __main__ as data
 from miniclip.data import files, open_divided, open_pairs, threads
+from miniclip.data.curation.curate import curate
 from miniclip.data.dataset import keep_pairs
 from miniclip.data.labelled import open_labelled
 from miniclip.data.shards import pack as packing
 from miniclip.data.shards import remote
 from miniclip.data.shards import tar_index as index
 from miniclip.data.threads import read_all
+from miniclip.evaluation.context import class_names, read_templates
 from tests.attacks import at_replace, attack, session, table
 from tests.data.tars import picture, write_tar
 
@@ -68,6 +71,8 @@ VERBS = {
     "data": run,
     "pack": lambda *words: run("pack", *words),
     "curate": lambda *words: run("curate", *words, "--min-count", 1),
+    "names": lambda path: print(class_names(path)),
+    "templates": lambda path: print(read_templates(path)),
 }
 
 
@@ -821,6 +826,66 @@ READ |= {
         (r"0.png,a, b\n1.png,a", "'a', 'a, b'"),
     )
 }
+REFUSED |= {
+    f"a_file_of_another_kind_{name}": (says, f"{make} > l.csv", "open l.csv")
+    for name, make, says in (
+        ("bzip2", "printf 'BZh91AY&SY'", "l.csv is compressed; unpack it"),
+        ("xz", r"printf '\3757zXZ\000'", "l.csv is compressed; unpack it"),
+        (
+            "parquet",
+            r"printf 'PAR1\025\004'",
+            "l.csv is a parquet file; give it a name that ends in",
+        ),
+        ("tar", "tar c 0.png", "l.csv is not text, or its encoding is unknown; save text as UTF-8"),
+        ("utf_16", "echo path,caption | iconv -t UTF-16LE", "l.csv is not text, or its encoding"),
+    )
+}
+REFUSED |= {
+    f"{what}_written_as_{name}": (
+        f"l must have the .* one on each line and nothing else, not lines such as .*{last}",
+        f"printf '{text}' > l",
+        f"{what} l",
+    )
+    for what, name, text, last in (
+        ("templates", "python", r"\042a {}.\042,\n\042the {}.\042,\n", "the {}"),
+        (
+            "templates",
+            "functions",
+            r"lambda c: f\042a {c}.\042,\nlambda c: f\042the {c}.\042,",
+            "the",
+        ),
+        ("templates", "json", r"[\n\042a {}.\042,\n\042the {}.\042\n]", "]"),
+        ("names", "json", r"[\042cat\042, \042dog\042]", "cat"),
+        ("names", "quoted_fields", r"\042cat\042\n\042dog\042", "dog"),
+        ("names", "yaml", r"\055 cat\n\055 dog", "- dog"),
+        ("names", "numbered_lines", r"1. cat\n2. dog", "2. dog"),
+        ("names", "names_before_numbers", r"cat,0\ndog,1", "dog,1"),
+    )
+}
+REFUSED |= {
+    "parts_of_labelled_pictures_by_other_names": (
+        "the folders dev and train look like parts of a data set",
+        *folders("train", "dev"),
+    ),
+    "names_of_columns_that_are_none": ("its columns are ''", "data pairs.csv --columns ''"),
+    "two_columns_of_captions_that_are_asked_for": (
+        "--caption-column is given twice",
+        "data pairs.csv --caption-column a --caption-column b",
+    ),
+    "two_files_of_names": ("--names is given twice", "curate pairs.csv o --names a --names b"),
+}
+READ |= {
+    "a_header_after_two_marks": (
+        r"\[\('a',\)\] \[\]",
+        r"printf '\357\273\277\357\273\277path,caption\n0.png,a\n' > l.csv",
+        "open l.csv",
+    ),
+    "a_record_of_nothing": (
+        r"\[\('a',\)\] \[\('record 0', 'an empty caption'\)\]",
+        r"""printf '{}\n\n{\042image\042: \0420.png\042, \042caption\042: \042a\042}' > l.jsonl""",
+        "open l.jsonl",
+    ),
+}
 DAMAGED = {
     "a_field_of_two_million_characters": (
         r"\('one',\), \('three',\).*line 3', 'not a csv from line 3 on: field larger than field limit",
@@ -879,6 +944,27 @@ table(
     "records_that_are_{}",
     says=r"a record must be \(picture, caption\) or a dict .*, not {}",
 )
+
+
+table(
+    {
+        "records_in_a_set": ({("0.png", "a")}, open_pairs, "records must be in an order"),
+        "bytes_in_an_array": (
+            [({"bytes": np.zeros(5)}, "a")], open_pairs, 'record 0 .its "bytes" are a ndarray of .5'
+        ),
+        "a_name_that_is_a_number": (
+            [1], lambda names: curate(open_pairs(csv_of()), names=names), "a name is a text .* a number"
+        ),
+        "a_threshold_that_is_nan": (
+            float("nan"), lambda low: curate(open_pairs(csv_of()), min_pmi=low), "must be a number, not nan"
+        ),
+        "class_names_that_are_numbers": (
+            [1, 2], lambda names: named("cat dog", names), "class names must be texts, and one .* 1"
+        ),
+    },
+    lambda given, do: do(given),
+    "values_of_python_{}",
+)  # fmt: skip
 
 
 @attack(code=0, says=r"\('a', 'b'\)")
@@ -1026,6 +1112,8 @@ NAMES = {2: "bird", 5: "cow", 0: "cat", 1: "dog"}
 LACKS = "has the class {}, for which class_names has no name"
 table({"a_text": ("cat dog", {"cat": "a cat", "cow": "a cow"}, "dog"), "a_number": ("0 1.0 3", NAMES, "3")},
       named, "a_class_that_is_{}_without_a_name", says=LACKS)  # fmt: skip
+table({"type": ("1 0", types.MappingProxyType({1: "dog", 0: "cat"}), "'cat', 'dog'")}, named,
+      "names_in_a_dict_of_another_{}", code=0, says=r"\[{}\]")  # fmt: skip
 ACCENTS = {"cafe\u0301": "a café", "dog": "a dog"}
 table({"accents": ("caf\u00e9 cafe\u0301 dog", ACCENTS, "'a café', 'a dog'"),
        "numbers": ("0.0 1 02", NAMES, "'cat', 'dog', 'bird'"),
