@@ -146,6 +146,12 @@ class _Pictures(Files):
         return [*fingerprint(str(source.path)), source.offset] if is_slice else super().stamp(i)
 
 
+def files_of(pictures: Pairs, indices: Iterable[int]) -> list[str]:
+    """What is known about the file of each picture, whatever name or link leads to the file. It is
+    "[]" for a picture that is in no file."""
+    return [str((pictures.stamp(i) or [])[1:]) for i in indices]
+
+
 def of_pairs(pairs: Pairs) -> Labelled | None:
     """Pairs that bring classes, as Labelled, or None if they bring none. Their training split is
     for training, and their held-out concepts are for testing."""
@@ -204,8 +210,15 @@ def open_labelled(source: str | Path | Iterable, class_names=None) -> Labelled:
     if pictures.splits["train"] and UNMARKED not in {part for *_, part, _ in rows}:
         train = pictures.splits["train"]
         whole = {*everything} - {*train}
-    splits = {"train": train, "test": sorted({*whole} - {*train}), "all": sorted(whole)}
+    test = sorted({*whole} - {*train})
+    tested = {*files_of(pictures, test)}
+    both = [i for i, file in zip(train, files_of(pictures, train)) if file in tested]
+    splits = {"train": sorted({*train} - {*both}), "test": test, "all": sorted(whole)}
     notes = [
+        (pictures.where(i), "another name of a picture to test on, so it is not learned from")
+        for i in both
+    ]
+    notes += [
         (pictures.where(i), "it has several labels, of which the first is used")
         for i in everything
         if len(pictures.captions(i)) > 1
@@ -309,10 +322,12 @@ def _named(shown, found, class_names, names_file):
             "the order of the labels would go to other classes": listed and len(odd) < len(found)
             for label in odd[:1]
         }
+        | {
+            f"{shown} has a {NAMES}, which names whole numbers, but a picture has the label "
+            f"{printable(label)}": class_names is None and names_file and len(odd) < len(found)
+            for label in odd[:1]
+        }
     )
-    by_number = class_names is None and names_file and len(odd) < len(found)
-    wrong = f"{shown} has a {NAMES}, which names whole numbers, but a picture has the label"
-    refuse({f"{wrong} {printable(label)}": by_number for label in odd[:1]})
     of_file = class_names is None and names_file and numbers
     if of_file:
         class_names = read_lines(names_file, "class names", numbered=True)
@@ -416,8 +431,12 @@ def _divided(pictures, skipped):
     # parts that are called otherwise, such as dev, have the same classes
     alike = any(part_of[a] and below[a] & below[b] for a in tops for b in tops if a != b)
     splits = not used and len(tops) > 1 and (alike or all(map(part_of.get, tops)))
-    parts = f"{' and '.join(sorted(tops))} look like parts of a data set, not like classes"
-    refuse({f"the folders {parts}; give the path of one of these folders": splits})
+    refuse(
+        {
+            f"the folders {' and '.join(sorted(tops))} look like parts of a data set, not like "
+            "classes; give the path of one of these folders": splits
+        }
+    )
     for p in sorted(pictures, key=lambda p: (p[:-1], p)):
         name, folders = "/".join(p), p[1:-1] if used else p[:-1]
         part = SPLITS.index(part_of[p[0]]) if p[0] in used else UNMARKED

@@ -19,7 +19,7 @@ from miniclip.data.dataset import changed_packages, printable
 from miniclip.data.emoji.drawings import KINDS, other_drawings
 from miniclip.data.files import read_lines
 from miniclip.data.icons.icons import NEW_TO_FIRST, of_first_icons
-from miniclip.data.labelled import Labelled, open_labelled
+from miniclip.data.labelled import Labelled, files_of, open_labelled
 from miniclip.data.shards.shards import is_pattern
 from miniclip.evaluation import linear_probe
 from miniclip.evaluation.confidence import share
@@ -210,11 +210,6 @@ def named_shifts(shifts, names=None) -> dict[str, Labelled]:
     return found
 
 
-def _stamps(labelled, split):
-    """What is known about the files of a split, as a set of texts."""
-    return {str(labelled.pictures.stamp(i)) for i in labelled.splits[split]} - {"None"}
-
-
 def open_shifts(pairs, labelled: Labelled | None, shifted: dict[str, Labelled]) -> dict:
     """The same classes in other pictures: {name: (source, indices, labels)}.
 
@@ -244,9 +239,9 @@ def open_shifts(pairs, labelled: Labelled | None, shifted: dict[str, Labelled]) 
             for i, class_name in called.items()
         }
         found[name] = examples(other, "all")
-    learned = _stamps(labelled, "train") if shifted else set()
+    learned = {*files_of(labelled.pictures, labelled.splits["train"])} if shifted else set()
     for name, other in shifted.items():
-        both = learned & _stamps(other, "all")
+        both = learned.intersection(files_of(other.pictures, other.splits["all"])) - {"[]"}
         refuse(
             {
                 f"--shift {name} has {len(both)} pictures of --images, from which the probe learns; "

@@ -63,6 +63,7 @@ def classes(source, *names):
 VERBS = {
     "home": lambda path: os.environ.update(HOME=os.path.abspath(path)),
     "open": lambda source, column=None: said(open_pairs(source, caption_column=column)),
+    "open_columns": lambda source, columns: said(open_pairs(source, columns=columns)),
     "classes": classes,
     "divide": lambda source, val_data: said(open_divided(source, None, val_data)),
     "keep": lambda kept, source: keep_pairs(
@@ -872,6 +873,11 @@ REFUSED |= {
         "--caption-column is given twice",
         "data pairs.csv --caption-column a --caption-column b",
     ),
+    "more_columns_than_are_named": (
+        "l.csv has 3 columns, but --columns names 2; name all of them",
+        r"printf '0.png,a dog,train\n1.png,a cat,test\n' > l.csv",
+        "data l.csv --columns image,caption",
+    ),
     "two_files_of_names": ("--names is given twice", "curate pairs.csv o --names a --names b"),
 }
 READ |= {
@@ -879,6 +885,22 @@ READ |= {
         r"\[\('a',\)\] \[\]",
         r"printf '\357\273\277\357\273\277path,caption\n0.png,a\n' > l.csv",
         "open l.csv",
+    ),
+    "unnamed_columns_that_are_empty": (
+        r"\[\('a dog',\), \('b, c',\)\] \[\]",
+        r"printf '0.png,a dog,,\n1.png,b, c,\n' > l.csv",
+        "open_columns l.csv image,caption",
+    ),
+    "a_picture_to_test_on_that_is_a_link_to_one_to_train_on": (
+        r"^\['cat', 'dog'\] \[\('train/cat/0.png', 'another name of a picture to test on, so it",
+        *folders("train", "test")[:-1],
+        "ln -sf ../../train/cat/0.png p/test/cat/0.png",
+        "classes p",
+    ),
+    "a_tar_that_is_a_link_to_another": (
+        r"'a.tar: 0', 'another name of a picture to test on.*'b.tar: 1', 'another name",
+        "mkdir s; echo cat > 0.cls; echo dog > 1.cls; tar cf s/a.tar 0.* 1.*; ln -s a.tar s/b.tar",
+        "classes s",
     ),
     "a_record_of_nothing": (
         r"\[\('a',\)\] \[\('record 0', 'an empty caption'\)\]",
