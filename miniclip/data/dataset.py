@@ -156,12 +156,13 @@ class Pairs:
         if they come from different sources, or if one of them has only some of the captions.
 
         For each caption there is a hash of the caption and of the picture's file name, without
-        folders. The hash of the file name and all captions is added, because older checkpoints
-        have only that one. The set is empty if a pair of this source cannot be recognized. name:
+        folders, and another one if its accents can be written in another form. The hash of the file
+        name and all captions is added, because older checkpoints have only that one. The set is empty if a pair of this source cannot be recognized. name:
         replaces the file name."""
         name = (name or self.where(i)).replace("\\", "/").rpartition("/")[2]
         own = sorted(self.captions(i))
-        return {text_hash(json.dumps([name, *some])) >> 1 for some in (own, *([c] for c in own))}
+        each = {*own, *(unicodedata.normalize("NFC", caption) for caption in own)}
+        return {text_hash(json.dumps([name, *some])) >> 1 for some in (own, *([c] for c in each))}
 
     def order(self, indices, seed, epoch) -> np.ndarray:
         """`indices` in the order of one epoch: int64, see `shuffled`."""

@@ -49,6 +49,8 @@ codecs.register_error(  # bytes that are not UTF-8 are read as cp1252, Windows' 
 # A field whose quote comes after a space. The csv module's skipinitialspace would accept it, but
 # would also remove spaces from a caption that has separators without quotes.
 SPACED = re.compile(r'^ +"((?:[^"]|"")*)" *$')
+# what pandas makes of a list in a csv: ['a cat', 'a pet']
+WRITTEN_LIST = re.compile(r"""[\[{] ?['"].*[\]}]""")
 SEPARATORS = (",", "\t", ";", "|")
 # names of columns that are recognised, in lower case with _ for spaces, the most specific first
 PICTURE_COLUMNS = """filepath file_path image_path path filename file_name file image image_file img
@@ -103,7 +105,14 @@ class Files(Pairs):
         ):
             try:
                 captions = dict.fromkeys(filter(has_words, map(one_line, captions)), True)
-                refuse({why: why, "an empty caption": not captions})
+                refuse(
+                    {
+                        why: why,
+                        "an empty caption": not captions,
+                        "a list or dict that is written as a text; give one row for each caption, "
+                        "or lists in a .jsonl": any(map(WRITTEN_LIST.fullmatch, captions)),
+                    }
+                )
                 source = source_of(picture, root)
                 key = source if isinstance(source, (str, bytes)) else row
                 # a function gives its picture later, and the picture is checked then
@@ -450,7 +459,7 @@ def find_column(header, own, known):
 def _plain(name):
     """The name of a column in the form in which names are compared. Keys of records may be
     numbers."""
-    return str(name).strip(' "\ufeff').lower().replace(" ", "_")
+    return unicodedata.normalize("NFC", str(name)).strip(' "\ufeff').lower().replace(" ", "_")
 
 
 def read_text(path, most=MOST_LIST_BYTES) -> str:

@@ -384,8 +384,13 @@ def _csv(path):
         ("picture paths", PICTURE_COLUMNS, None, ""),
         ("labels", ("label", "class"), None, ""),
     )
-    both = {"label", "class"} <= {name.strip().lower() for name in header}
-    refuse({f"{printable(path)} has the columns label and class; leave out one of them": both})
+    refuse(
+        {
+            f"{printable(path)} has the columns label and class; leave out one of them": (
+                {"label", "class"} <= {name.strip().lower() for name in header}
+            )
+        }
+    )
     return [
         (*row, why or (None if row[1] and all(row[2]) else "no picture or no label"))
         for *row, why in rows

@@ -873,6 +873,16 @@ REFUSED |= {
         "--caption-column is given twice",
         "data pairs.csv --caption-column a --caption-column b",
     ),
+    "lists_that_are_written_as_texts": (
+        "line 2, 0.png .a list or dict that is written as a text; give one row",
+        r"printf 'path,captions\n0.png,\042[\047a cat\047, \047a pet\047]\042\n' > l.csv",
+        "open l.csv",
+    ),
+    "curating_a_list_onto_itself": (
+        "l.csv is the source itself; choose",
+        r"printf 'pair,name,query\n0,0.png,dog\n' > l.csv",
+        "keeps l.csv curate l.csv l.csv --overwrite --image-column name --caption-column query",
+    ),
     "more_columns_than_are_named": (
         "l.csv has 3 columns, but --columns names 2; name all of them",
         r"printf '0.png,a dog,train\n1.png,a cat,test\n' > l.csv",
@@ -881,6 +891,11 @@ REFUSED |= {
     "two_files_of_names": ("--names is given twice", "curate pairs.csv o --names a --names b"),
 }
 READ |= {
+    "a_name_of_a_column_whose_accent_has_another_form": (
+        r"\[\('a',\)\] \[\]",
+        "printf 'path,Äußerung\n0.png,a\n' > l.csv",
+        "open l.csv Äußerung",
+    ),
     "a_header_after_two_marks": (
         r"\[\('a',\)\] \[\]",
         r"printf '\357\273\277\357\273\277path,caption\n0.png,a\n' > l.csv",

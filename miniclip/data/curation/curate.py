@@ -213,7 +213,14 @@ def main(data, out, cap, min_count, min_pmi, names, overwrite, **source):
     """The command: write the list of kept pairs, and print how many they are. source:
     SOURCE_FLAGS."""
     why = f"{printable(out)} exists, and curate did not write it; choose another name"
-    refuse({why: os.path.isfile(out) and not _is_list(out)})
+    refuse(
+        {
+            why: os.path.isfile(out) and not _is_list(out),
+            f"{printable(out)} is the source itself; choose another name": (
+                os.path.realpath(out) == os.path.realpath(data)
+            ),
+        }
+    )
     check_new(out, overwrite)
     names = read_lines(names, "names") if names else ()
     pairs = open_pairs(data, **source)
