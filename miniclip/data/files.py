@@ -109,8 +109,9 @@ class Files(Pairs):
                     {
                         why: why,
                         "an empty caption": not captions,
-                        "a list or dict that is written as a text; give one row for each caption, "
-                        "or lists in a .jsonl": any(map(WRITTEN_LIST.fullmatch, captions)),
+                        "a list that is written as a text; give one row for each caption": any(
+                            map(WRITTEN_LIST.fullmatch, captions)
+                        ),
                     }
                 )
                 source = source_of(picture, root)
@@ -382,7 +383,9 @@ def _checked(rows, header, picture, text, separator, root):
     for line, row, why in rows:
         # spreadsheets fill short rows with empty fields, but not beyond the header
         while (
-            row[width:] and not row[-1].strip() and (len(row) <= len(header) or text == width - 1)
+            len(row) > width
+            and not row[-1].strip()
+            and (len(row) <= len(header) or text == width - 1)
         ):
             row.pop()
         if text == width - 1:  # the last column: its text may hold separators without quotes
@@ -493,7 +496,8 @@ def read_lines(path, what: str, numbered: bool = False) -> list[str]:
     blank, kept = [*lines, ""].index(""), [*filter(None, lines)]
     # the first line may be a header; a number and a space may begin a name, such as "2 euro"
     counted = numbered and [
-        re.match(rf"\d+\s*[,;:\t|]|\d+[.)]\s|n\d{{8}}\b|{k} |.*[,;\t|]\s*\d+$", name)
+        name.startswith(f"{k} ")
+        or re.match(r"\d+\s*[,;:\t|]|\d+[.)]\s|n\d{8}\b|.*[,;\t|]\s*\d+$", name)
         for k, name in enumerate(lines)
         if k
     ]

@@ -792,6 +792,11 @@ REFUSED |= {
     ),
 }
 READ |= {
+    "a_million_separators_after_a_caption": (
+        r"\[\('a',\)\] \[\]",
+        r"(printf 'path,caption\n0.png,a'; head -c 1000000 /dev/zero | tr '\0' ,; echo) > l.csv",
+        "open l.csv",
+    ),
     "val_data_of_rows_that_a_column_split_keeps_from_training": (
         r"\[\('a',\), \('b',\), \('b',\)\] \[\]",
         r"printf 'path,caption,split\n0.png,a,train\n1.png,b,val\n' > l.csv",
@@ -874,7 +879,7 @@ REFUSED |= {
         "data pairs.csv --caption-column a --caption-column b",
     ),
     "lists_that_are_written_as_texts": (
-        "line 2, 0.png .a list or dict that is written as a text; give one row",
+        "line 2, 0.png .a list that is written as a text; give one row for each caption",
         r"printf 'path,captions\n0.png,\042[\047a cat\047, \047a pet\047]\042\n' > l.csv",
         "open l.csv",
     ),
