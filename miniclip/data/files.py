@@ -497,7 +497,8 @@ def read_lines(path, what: str, numbered: bool = False) -> list[str]:
     # the first line may be a header; a number and a space may begin a name, such as "2 euro"
     counted = numbered and [
         name.startswith(f"{k} ")
-        or re.match(r"\d+\s*[,;:\t|]|\d+[.)]\s|n\d{8}\b|.*[,;\t|]\s*\d+$", name)
+        or re.match(r"[\[(]?\d+\s*([,;:\t|]|[\]).=-]+\s)|(\d+ )?\d+\.[^\W\d]", name)
+        or re.match(r".*[,;:=\t|]\s*\d+$|.*\bn\d{8}\b", name)
         for k, name in enumerate(lines)
         if k
     ]
@@ -509,7 +510,7 @@ def read_lines(path, what: str, numbered: bool = False) -> list[str]:
             f"{path} must have the {what} one on each line and nothing else, not lines such as "
             f"{lines[-1]!r:.80}": (
                 sum(map(bool, map(CODE.fullmatch, kept))) > len(kept) / 2
-                or re.match(r"""[\[{]['"]""", "".join(lines[:2]).replace(" ", ""))
+                or re.match(r"""[\[{(]['"]""", "".join(lines[:2]).replace(" ", ""))
                 or (counted and all(counted))
             ),
         }

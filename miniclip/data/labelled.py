@@ -433,8 +433,13 @@ def _divided(pictures, skipped):
     used = [*train, min(test, key=str.lower)] if train and test else []
     below = {top: {p[1] for p in pictures if p[0] == top and len(p) > 2} for top in part_of}
     tops = [top for top in below if below[top]]
-    # parts that are called otherwise, such as dev, have the same classes
-    alike = any(part_of[a] and below[a] & below[b] for a in tops for b in tops if a != b)
+    # parts that are called otherwise, such as dev or train_images, have the same classes
+    alike = any(
+        re.search("train|test|val", a.lower()) and len(below[a] & below[b]) > 1
+        for a in tops
+        for b in tops
+        if a != b
+    )
     splits = not used and len(tops) > 1 and (alike or all(map(part_of.get, tops)))
     refuse(
         {

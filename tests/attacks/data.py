@@ -866,12 +866,19 @@ REFUSED |= {
         ("names", "yaml", r"\055 cat\n\055 dog", "- dog"),
         ("names", "numbered_lines", r"1. cat\n2. dog", "2. dog"),
         ("names", "names_before_numbers", r"cat,0\ndog,1", "dog,1"),
+        ("names", "names_before_other_numbers", r"cat: 0\ndog: 1", "dog: 1"),
+        ("names", "numbers_before_names", r"1 - cat\n2 - dog", "2 - dog"),
+        ("names", "names_of_birds", r"1 001.Albatross\n2 002.Auklet", "2 002.Auklet"),
     )
 }
 REFUSED |= {
     "parts_of_labelled_pictures_by_other_names": (
         "the folders dev and train look like parts of a data set",
         *folders("train", "dev"),
+    ),
+    "parts_of_labelled_pictures_by_longer_names": (
+        "the folders test_images and train_images look like parts of a data set",
+        *folders("train_images", "test_images"),
     ),
     "names_of_columns_that_are_none": ("its columns are ''", "data pairs.csv --columns ''"),
     "two_columns_of_captions_that_are_asked_for": (
@@ -896,6 +903,23 @@ REFUSED |= {
     "two_files_of_names": ("--names is given twice", "curate pairs.csv o --names a --names b"),
 }
 READ |= {
+    "names_that_begin_or_end_with_numbers": (
+        r"(?s)'4.5 mm'.*'grade 2'",
+        r"printf '3.5 mm\n4.5 mm\n' > l",
+        "names l",
+        r"printf 'grade 1\ngrade 2\n' > l",
+        "names l",
+    ),
+    "a_shard_that_is_a_link_to_another": (
+        r"\[\('one',\)\] \[\]",
+        "mkdir s; echo one > 0.txt; tar cf s/a.tar 0.*; ln -s a.tar s/latest.tar",
+        "open s",
+    ),
+    "classes_with_a_folder_of_one_name": (
+        r"^\['car', 'train'\] \[\]$",
+        "for d in train car; do mkdir -p p/$d/2019; cp 0.png p/$d/2019; done",
+        "classes p",
+    ),
     "a_name_of_a_column_whose_accent_has_another_form": (
         r"\[\('a',\)\] \[\]",
         "printf 'path,Äußerung\n0.png,a\n' > l.csv",
