@@ -290,7 +290,10 @@ ZEROS = "it holds zeros of a damaged file; rows may be lost here"
 NO_TEXT = {  # {what is wrong with a file of another kind: how such a file begins}
     "is in UTF-16 or UTF-32; save it as UTF-8": UTF_16,
     "is a picture; give a csv, a folder or tars": (b"\x89PNG", b"\xff\xd8\xff", b"GIF8"),
-    "is compressed; unpack it": (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd"),
+    "is compressed; unpack it": (
+        *(b"\x1f\x8b", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd"),
+        *(b"BZh%d1AY" % level for level in range(1, 10)),
+    ),
     "is a parquet file; give it a name that ends in .parquet": (b"PAR1",),
     "is a zip or the workbook of a spreadsheet; unpack it, or save it as a csv": (
         b"PK\3\4",

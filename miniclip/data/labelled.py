@@ -48,6 +48,7 @@ from miniclip.data.files import (
     SPLITS,
     UNMARKED,
     UTF_16,
+    WRITTEN_LIST,
     Files,
     is_hidden,
     read_csv,
@@ -201,7 +202,11 @@ def open_labelled(source: str | Path | Iterable, class_names=None) -> Labelled:
     skipped, paths = [], [Path(os.path.abspath(path)) for one in sources for path in _paths(one)]
     root, rows, names_file = _read(printable(name), paths, skipped)
     pictures = _Pictures(name, str(root), rows, skipped, "it holds no pictures")
-    found = {one_line(said) for _, _, (said,), _, why in rows if not why and has_words(said)}
+    found = {
+        label
+        for _, _, (said,), _, why in rows
+        if not why and has_words(said) and not WRITTEN_LIST.fullmatch(label := one_line(said))
+    }
     names, positions = _named(printable(name), found, class_names, names_file)
     everything = range(len(pictures))
     labels = {i: positions[pictures.captions(i)[0]] for i in everything}

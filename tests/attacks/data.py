@@ -910,6 +910,11 @@ READ |= {
         r"printf 'grade 1\ngrade 2\n' > l",
         "names l",
     ),
+    "a_label_that_is_a_list_written_as_a_text": (
+        r"^\['cat', 'dog'\] \[\('line 4, 2.png', 'a list that is written as a text",
+        r"printf 'path,label\n0.png,cat\n1.png,dog\n2.png,[\047cat\047]\n' > l.csv",
+        "classes l.csv",
+    ),
     "a_shard_that_is_a_link_to_another": (
         r"\[\('one',\)\] \[\]",
         "mkdir s; echo one > 0.txt; tar cf s/a.tar 0.*; ln -s a.tar s/latest.tar",
