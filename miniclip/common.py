@@ -39,7 +39,8 @@ NO_THREADS = (
 )
 MEMORY_FULL = re.compile("out of memory|allocate memory")  # what torch's errors say
 # options of which argparse would use the last one, although two data sets, for example, were meant
-ONCE = "--data --val-data --images --init --keep --classes --templates --index --image".split()
+ONCE = """--data --val-data --images --init --keep --classes --templates --index --image --names
+    --columns --image-column --caption-column --caption-key""".split()
 # seconds without a change, after which a temporary file or folder counts as left behind
 ABANDONED_S = 86_400
 
@@ -281,7 +282,8 @@ def described(x) -> str:
     return f"a {type(x).__name__}{shape}"
 
 
-# {type of an annotation: what is accepted for it}: numpy's numbers, and other kinds of paths
+# {type of an annotation: what is accepted for it}: numpy's numbers, whole numbers for float, and
+# other kinds of paths
 ALSO = {int: numbers.Integral, float: numbers.Real, Path: os.PathLike}
 
 

@@ -156,12 +156,13 @@ class Pairs:
         if they come from different sources, or if one of them has only some of the captions.
 
         For each caption there is a hash of the caption and of the picture's file name, without
-        folders. The hash of the file name and all captions is added, because older checkpoints
-        have only that one. The set is empty if a pair of this source cannot be recognized. name:
+        folders, and another one if its accents can be written in another form. The hash of the file
+        name and all captions is added, because older checkpoints have only that one. The set is empty if a pair of this source cannot be recognized. name:
         replaces the file name."""
         name = (name or self.where(i)).replace("\\", "/").rpartition("/")[2]
         own = sorted(self.captions(i))
-        return {text_hash(json.dumps([name, *some])) >> 1 for some in (own, *([c] for c in own))}
+        each = {*own, *(unicodedata.normalize("NFC", caption) for caption in own)}
+        return {text_hash(json.dumps([name, *some])) >> 1 for some in (own, *([c] for c in each))}
 
     def order(self, indices, seed, epoch) -> np.ndarray:
         """`indices` in the order of one epoch: int64, see `shuffled`."""
@@ -269,7 +270,7 @@ def _listed(pairs, path):
     OSError when the file cannot be read.
     """
     train, found, others, last = pairs.splits["train"], [], False, ""
-    refuse({f"{printable(path)} cannot be read: there is no such file": not os.path.isfile(path)})
+    refuse({f"{printable(path)} cannot be read: no file is there": not os.path.isfile(path)})
     try:
         with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             rows = csv.reader((last := line for line in lines(file)), strict=True)
@@ -352,16 +353,16 @@ def one_line(text: str) -> str:
     return " ".join(text.translate(_CONTROLS).split())
 
 
-def texts(said) -> Iterator[str]:
+def texts(said, what: str = "a caption") -> Iterator[str]:
     """Yield the texts of a caption, which is a text or a list of texts. None is no text. Raises
-    BadPicture for a value of another type."""
+    BadPicture for a value of another type. what: what the message calls the caption."""
     for text in said if isinstance(said, (list, tuple)) else [said]:
         if isinstance(text, str):
             yield text
         elif text is not None:
             # jsonl: a float for every number
             kind = "a number" if isinstance(text, (int, float)) else f"a {type(text).__name__}"
-            raise BadPicture(f"a caption is a text or a list of texts, and {kind} is no text")
+            raise BadPicture(f"{what} is a text or a list of texts, and {kind} is no text")
 
 
 def report_skipped(skipped, shown=3, head="left out") -> str:

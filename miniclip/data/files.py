@@ -21,7 +21,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from miniclip.bpe.cleaning import has_words
-from miniclip.common import UserError, first_bytes, refuse
+from miniclip.common import UserError, described, first_bytes, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import (
     MOST_TEXT_BYTES,
@@ -49,6 +49,8 @@ codecs.register_error(  # bytes that are not UTF-8 are read as cp1252, Windows' 
 # A field whose quote comes after a space. The csv module's skipinitialspace would accept it, but
 # would also remove spaces from a caption that has separators without quotes.
 SPACED = re.compile(r'^ +"((?:[^"]|"")*)" *$')
+# what pandas makes of a list in a csv: ['a cat', 'a pet']
+WRITTEN_LIST = re.compile(r"""[\[{] ?['"].*[\]}]""")
 SEPARATORS = (",", "\t", ";", "|")
 # names of columns that are recognised, in lower case with _ for spaces, the most specific first
 PICTURE_COLUMNS = """filepath file_path image_path path filename file_name file image image_file img
@@ -103,7 +105,15 @@ class Files(Pairs):
         ):
             try:
                 captions = dict.fromkeys(filter(has_words, map(one_line, captions)), True)
-                refuse({why: why, "an empty caption": not captions})
+                refuse(
+                    {
+                        why: why,
+                        "an empty caption": not captions,
+                        "a list that is written as a text; give one row for each caption": any(
+                            map(WRITTEN_LIST.fullmatch, captions)
+                        ),
+                    }
+                )
                 source = source_of(picture, root)
                 key = source if isinstance(source, (str, bytes)) else row
                 # a function gives its picture later, and the picture is checked then
@@ -150,11 +160,17 @@ def source_of(picture, root):
     picture: as a row has it, see Files. A path may be relative to `root`. Raises UserError.
     """
     if isinstance(picture, dict):  # "path" beside "bytes" is only a name, and may occur twice
-        coded = isinstance(picture.get("bytes"), str)
-        refuse({'its "bytes" are text, perhaps in Base64; give the bytes of a file': coded})
-        picture = picture.get("bytes") or picture.get("path")
+        data = picture.get("bytes")
+        refuse(
+            {
+                f'its "bytes" are {described(data)}, perhaps in Base64; give the bytes of a file': (
+                    not isinstance(data, bytes | None)
+                )
+            }
+        )
+        picture = data or picture.get("path")
     if isinstance(picture, (str, os.PathLike)) and os.fspath(picture):
-        return normal(root, os.fspath(picture))
+        return normal(root, os.fsdecode(picture))
     kind = type(picture).__name__
     is_picture = isinstance(picture, (bytes, Image.Image)) or callable(picture)
     refuse(
@@ -274,12 +290,18 @@ ZEROS = "it holds zeros of a damaged file; rows may be lost here"
 NO_TEXT = {  # {what is wrong with a file of another kind: how such a file begins}
     "is in UTF-16 or UTF-32; save it as UTF-8": UTF_16,
     "is a picture; give a csv, a folder or tars": (b"\x89PNG", b"\xff\xd8\xff", b"GIF8"),
-    "is compressed; unpack it": (b"\x1f\x8b",),
+    "is compressed; unpack it": (
+        *(b"\x1f\x8b", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd"),
+        *(b"BZh%d1AY" % level for level in range(1, 10)),
+    ),
+    "is a parquet file; give it a name that ends in .parquet": (b"PAR1",),
     "is a zip or the workbook of a spreadsheet; unpack it, or save it as a csv": (
         b"PK\3\4",
         WORKBOOK,
     ),
 }
+# lines of code or of a list: lambda c: f"a {c}.",   'cat',   - cat
+CODE = re.compile(r"""(lambda\b.*|[fr]?(['"]).*\2)[\],]*|[-*•]\s.*""")
 NO_CSV = {"is JSON; write each pair on a line of its own, in a .jsonl": (b"[{", b'{"')}
 
 
@@ -300,21 +322,34 @@ def read_csv(path, pictures, texts, columns=None):
     """
     root, name = os.path.dirname(os.path.abspath(path)), printable(os.path.basename(path))
     must_be_text(path, NO_TEXT | NO_CSV)
-    most = 100 if columns else 1
+    named = None if columns is None else columns.split(",")
 
     def fit(separator):
-        rows = [row for _, row, _ in itertools.islice(_rows(path, separator), most)] or [[]]
-        header = columns.split(",") if columns else rows[0]
+        rows = [
+            row for _, row, _ in itertools.islice(_rows(path, separator), 100 if named else 1)
+        ] or [[]]
+        header = named or rows[0]
         positions = [find_column(header, own, known) for _, known, own, _ in (pictures, texts)]
-        if not columns:
+        if named is None:
             return -positions.count(None), len(header)
         files = [os.path.join(root, value(row, positions[0] or 0)) for row in rows]
         return sum(map(os.path.isfile, files)), min(len(rows[0]), len(header))
 
     separator = max(SEPARATORS, key=fit)
     rows = _rows(path, separator)
-    header = columns.split(",") if columns else next(rows, (0, [], None))[1]
+    header = named or next(rows, (0, [], None))[1]
     positions = must_find(name, header, (pictures, texts))
+    first = [row for _, row, _ in itertools.islice(_rows(path, separator), 100 if named else 0)]
+    refuse(
+        {
+            f"{name} has {len(first and first[0])} columns, but --columns names {len(header)}; name "
+            "all of them in their order; any word will do for the others": len(first) > 1
+            # a sentence has a space after a comma, and another number of commas than others have
+            and all(
+                len(r) == len(first[0]) > len(header) and r[-1].strip() == r[-1] > "" for r in first
+            )
+        }
+    )
     return header, _checked(rows, header, *positions, separator, root)
 
 
@@ -323,9 +358,17 @@ def must_be_text(path, others):
 
     others: {what is wrong: how such a file begins, without white space and a byte order mark}.
     """
-    start = b"".join(first_bytes(path, 256).removeprefix(codecs.BOM_UTF8).split())
-    name = printable(os.path.basename(path))
-    refuse({f"{name} {why}": start.startswith(marks) for why, marks in others.items()})
+    name, head = printable(os.path.basename(path)), first_bytes(path, 256)
+    start = b"".join(head.removeprefix(codecs.BOM_UTF8).split())
+    # zeros at the end of a line may come from a damaged disk
+    binary = b"\0" in head.partition(b"\n")[0].strip(b"\0\r")
+    refuse(
+        {f"{name} {why}": start.startswith(marks) for why, marks in others.items()}
+        | {
+            f"{name} is not text, or its encoding is unknown; save text as UTF-8, and give other "
+            "files their suffix, such as .tar": binary
+        }
+    )
 
 
 def value(row, column):
@@ -343,7 +386,9 @@ def _checked(rows, header, picture, text, separator, root):
     for line, row, why in rows:
         # spreadsheets fill short rows with empty fields, but not beyond the header
         while (
-            row[width:] and not row[-1].strip() and (len(row) <= len(header) or text == width - 1)
+            len(row) > width
+            and not row[-1].strip()
+            and (len(row) <= len(header) or text == width - 1)
         ):
             row.pop()
         if text == width - 1:  # the last column: its text may hold separators without quotes
@@ -420,7 +465,7 @@ def find_column(header, own, known):
 def _plain(name):
     """The name of a column in the form in which names are compared. Keys of records may be
     numbers."""
-    return str(name).strip(' "').lower().replace(" ", "_")
+    return unicodedata.normalize("NFC", str(name)).strip(' "\ufeff').lower().replace(" ", "_")
 
 
 def read_text(path, most=MOST_LIST_BYTES) -> str:
@@ -447,19 +492,33 @@ def read_lines(path, what: str, numbered: bool = False) -> list[str]:
     """The lines of a text file that are not blank, stripped: list of str.
 
     what: what messages call the content. numbered: whether the number of a line means something, so
-    that a blank line between others is refused. Raises UserError when there is no such line, or
-    when the file cannot be read.
+    that a blank line between others is refused, and also numbers in all lines. Raises UserError
+    when there is no such line, when most lines are code, or when the file cannot be read.
     """
     lines = [line.strip() for line in re.split("\r\n|[\r\n]", read_text(path).rstrip())]
-    blank = [*lines, ""].index("")
+    blank, kept = [*lines, ""].index(""), [*filter(None, lines)]
+    # the first line may be a header; a number and a space may begin a name, such as "2 euro"
+    counted = numbered and [
+        name.startswith(f"{k} ")
+        or re.match(r"[\[(]?\d+\s*([,;:\t|]|[\]).=-]+\s)|(\d+ )?\d+\.[^\W\d]", name)
+        or re.match(r".*[,;:=\t|]\s*\d+$|.*\bn\d{8}\b", name)
+        for k, name in enumerate(lines)
+        if k
+    ]
     refuse(
         {
             f"{path} is empty; write {what} into it, one on each line": not any(lines),
             f"line {blank + 1} of {path} is blank, and so the {what} after it would be counted "
             "wrongly; fill the line, or delete it": numbered and blank < len(lines),
+            f"{path} must have the {what} one on each line and nothing else, not lines such as "
+            f"{lines[-1]!r:.80}": (
+                sum(map(bool, map(CODE.fullmatch, kept))) > len(kept) / 2
+                or re.match(r"""[\[{(]['"]""", "".join(lines[:2]).replace(" ", ""))
+                or (counted and all(counted))
+            ),
         }
     )
-    return [*filter(None, lines)]
+    return kept
 
 
 def normal(root: str, path: str) -> str:

@@ -25,7 +25,7 @@ import collections
 import os
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -48,6 +48,7 @@ from miniclip.data.files import (
     SPLITS,
     UNMARKED,
     UTF_16,
+    WRITTEN_LIST,
     Files,
     is_hidden,
     read_csv,
@@ -146,6 +147,12 @@ class _Pictures(Files):
         return [*fingerprint(str(source.path)), source.offset] if is_slice else super().stamp(i)
 
 
+def files_of(pictures: Pairs, indices: Iterable[int]) -> list[str]:
+    """What is known about the file of each picture, whatever name or link leads to the file. It is
+    "[]" for a picture that is in no file."""
+    return [str((pictures.stamp(i) or [])[1:]) for i in indices]
+
+
 def of_pairs(pairs: Pairs) -> Labelled | None:
     """Pairs that bring classes, as Labelled, or None if they bring none. Their training split is
     for training, and their held-out concepts are for testing."""
@@ -195,7 +202,11 @@ def open_labelled(source: str | Path | Iterable, class_names=None) -> Labelled:
     skipped, paths = [], [Path(os.path.abspath(path)) for one in sources for path in _paths(one)]
     root, rows, names_file = _read(printable(name), paths, skipped)
     pictures = _Pictures(name, str(root), rows, skipped, "it holds no pictures")
-    found = {one_line(said) for _, _, (said,), _, why in rows if not why and has_words(said)}
+    found = {
+        label
+        for _, _, (said,), _, why in rows
+        if not why and has_words(said) and not WRITTEN_LIST.fullmatch(label := one_line(said))
+    }
     names, positions = _named(printable(name), found, class_names, names_file)
     everything = range(len(pictures))
     labels = {i: positions[pictures.captions(i)[0]] for i in everything}
@@ -204,8 +215,15 @@ def open_labelled(source: str | Path | Iterable, class_names=None) -> Labelled:
     if pictures.splits["train"] and UNMARKED not in {part for *_, part, _ in rows}:
         train = pictures.splits["train"]
         whole = {*everything} - {*train}
-    splits = {"train": train, "test": sorted({*whole} - {*train}), "all": sorted(whole)}
+    test = sorted({*whole} - {*train})
+    tested = {*files_of(pictures, test)}
+    both = [i for i, file in zip(train, files_of(pictures, train)) if file in tested]
+    splits = {"train": sorted({*train} - {*both}), "test": test, "all": sorted(whole)}
     notes = [
+        (pictures.where(i), "another name of a picture to test on, so it is not learned from")
+        for i in both
+    ]
+    notes += [
         (pictures.where(i), "it has several labels, of which the first is used")
         for i in everything
         if len(pictures.captions(i)) > 1
@@ -289,8 +307,8 @@ def _named(shown, found, class_names, names_file):
         return int(re.split("[.,]", label)[0]) if is_number else unicodedata.normalize("NFC", label)
 
     spelled = {key(label): label for label in sorted(found, reverse=True)}  # 3 and 03 are the same
-    order, listed = sorted(spelled), not isinstance(class_names, (dict, type(None)))
-    if isinstance(class_names, dict):
+    order, listed = sorted(spelled), not isinstance(class_names, (Mapping, type(None)))
+    if isinstance(class_names, Mapping):
         named = {key(str(label)): name for label, name in class_names.items()}
         by_order = numbers and not any(isinstance(k, int) for k in named)
         refuse(
@@ -309,10 +327,12 @@ def _named(shown, found, class_names, names_file):
             "the order of the labels would go to other classes": listed and len(odd) < len(found)
             for label in odd[:1]
         }
+        | {
+            f"{shown} has a {NAMES}, which names whole numbers, but a picture has the label "
+            f"{printable(label)}": class_names is None and names_file and len(odd) < len(found)
+            for label in odd[:1]
+        }
     )
-    by_number = class_names is None and names_file and len(odd) < len(found)
-    wrong = f"{shown} has a {NAMES}, which names whole numbers, but a picture has the label"
-    refuse({f"{wrong} {printable(label)}": by_number for label in odd[:1]})
     of_file = class_names is None and names_file and numbers
     if of_file:
         class_names = read_lines(names_file, "class names", numbered=True)
@@ -322,6 +342,10 @@ def _named(shown, found, class_names, names_file):
     fits = numbers and 0 <= order[0] and order[-1] < many
     refuse(
         {
+            f"class names must be texts, and one of them is {name!r:.40}": not isinstance(name, str)
+            for name in class_names
+        }
+        | {
             f"{shown} has labels from {order[0]} to {order[-1]}, but it has names only for 0 to "
             f"{many - 1}": of_file and not fits,
             f"{shown} has labels from 1 on, and {len(order)} of them for {many} class names; if they are "
@@ -365,8 +389,13 @@ def _csv(path):
         ("picture paths", PICTURE_COLUMNS, None, ""),
         ("labels", ("label", "class"), None, ""),
     )
-    both = {"label", "class"} <= {name.strip().lower() for name in header}
-    refuse({f"{printable(path)} has the columns label and class; leave out one of them": both})
+    refuse(
+        {
+            f"{printable(path)} has the columns label and class; leave out one of them": (
+                {"label", "class"} <= {name.strip().lower() for name in header}
+            )
+        }
+    )
     return [
         (*row, why or (None if row[1] and all(row[2]) else "no picture or no label"))
         for *row, why in rows
@@ -407,10 +436,22 @@ def _divided(pictures, skipped):
     part_of = {p[0]: PARTS.get(p[0].lower()) for p in pictures if len(p) > 1}
     train, test = ([top for top in part_of if part_of[top] == part] for part in ("train", "test"))
     used = [*train, min(test, key=str.lower)] if train and test else []
-    tops = {p[0] for p in pictures if len(p) > 2}
-    splits = not used and len(tops) > 1 and all(map(part_of.get, tops))
-    parts = f"{' and '.join(sorted(tops))} look like parts of a data set, not like classes"
-    refuse({f"the folders {parts}; give the path of one of these folders": splits})
+    below = {top: {p[1] for p in pictures if p[0] == top and len(p) > 2} for top in part_of}
+    tops = [top for top in below if below[top]]
+    # parts that are called otherwise, such as dev or train_images, have the same classes
+    alike = any(
+        re.search("train|test|val", a.lower()) and len(below[a] & below[b]) > 1
+        for a in tops
+        for b in tops
+        if a != b
+    )
+    splits = not used and len(tops) > 1 and (alike or all(map(part_of.get, tops)))
+    refuse(
+        {
+            f"the folders {' and '.join(sorted(tops))} look like parts of a data set, not like "
+            "classes; give the path of one of these folders": splits
+        }
+    )
     for p in sorted(pictures, key=lambda p: (p[:-1], p)):
         name, folders = "/".join(p), p[1:-1] if used else p[:-1]
         part = SPLITS.index(part_of[p[0]]) if p[0] in used else UNMARKED

@@ -53,7 +53,12 @@ def open_records(
     # a dict of datasets has column_names as well
     is_dataset = hasattr(records, "column_names") and not isinstance(records, dict)
     streamed = is_dataset and not hasattr(records, "__len__")
-    refuse({"a streamed dataset cannot be read; load it without streaming": streamed})
+    refuse(
+        {
+            "a streamed dataset cannot be read; load it without streaming": streamed,
+            "records must be in an order; give a list": isinstance(records, (set, frozenset)),
+        }
+    )
     records = records if is_dataset else [_as_dict(record) for record in records]
     columns = (
         records.column_names if is_dataset else [*dict.fromkeys(k for r in records for k in r)]
@@ -128,9 +133,9 @@ def _json_lines(path):
             where, record = f"line {number} of {printable(path)}", None
             too_deep = in_words(f"{where} is nested too deeply to be read", RecursionError)
             with too_deep, contextlib.suppress(ValueError):
-                record = json.loads(line, parse_int=float) if line.strip() else {}
-            refuse({f"{where} is not a JSON object": not isinstance(record, dict)})
-            if record:
+                record = json.loads(line, parse_int=float)
+            if line.strip():
+                refuse({f"{where} is not a JSON object": not isinstance(record, dict)})
                 yield record
 
 

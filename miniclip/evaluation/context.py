@@ -9,7 +9,6 @@ import functools
 import hashlib
 import json
 import os
-import re
 from dataclasses import dataclass
 
 import torch
@@ -20,7 +19,7 @@ from miniclip.data.dataset import changed_packages, printable
 from miniclip.data.emoji.drawings import KINDS, other_drawings
 from miniclip.data.files import read_lines
 from miniclip.data.icons.icons import NEW_TO_FIRST, of_first_icons
-from miniclip.data.labelled import Labelled, open_labelled
+from miniclip.data.labelled import Labelled, files_of, open_labelled
 from miniclip.data.shards.shards import is_pattern
 from miniclip.evaluation import linear_probe
 from miniclip.evaluation.confidence import share
@@ -150,18 +149,7 @@ def class_names(classes: str | None):
     "imagenet", which gives {wnid: name}; or None, which gives None."""
     if classes in (None, "imagenet"):
         return classes and imagenet()[0]
-    names = read_lines(classes, "classes", numbered=True)
-    # the first line may be a header; a number and a space may begin a name, such as "2 euro"
-    numbered = [
-        re.match(rf"\d+\s*[,;:\t]|n\d{{8}}\b|{k} ", name) for k, name in enumerate(names) if k
-    ]
-    refuse(
-        {
-            f"{classes} must have one class name on each line and nothing else, not lines such as "
-            f"{names[-1]!r}": numbered and all(numbered)
-        }
-    )
-    return names
+    return read_lines(classes, "class names", numbered=True)
 
 
 def pictures_digest(pictures: Pairs) -> str:
@@ -222,11 +210,6 @@ def named_shifts(shifts, names=None) -> dict[str, Labelled]:
     return found
 
 
-def _stamps(labelled, split):
-    """What is known about the files of a split, as a set of texts."""
-    return {str(labelled.pictures.stamp(i)) for i in labelled.splits[split]} - {"None"}
-
-
 def open_shifts(pairs, labelled: Labelled | None, shifted: dict[str, Labelled]) -> dict:
     """The same classes in other pictures: {name: (source, indices, labels)}.
 
@@ -256,9 +239,9 @@ def open_shifts(pairs, labelled: Labelled | None, shifted: dict[str, Labelled]) 
             for i, class_name in called.items()
         }
         found[name] = examples(other, "all")
-    learned = _stamps(labelled, "train") if shifted else set()
+    learned = {*files_of(labelled.pictures, labelled.splits["train"])} if shifted else set()
     for name, other in shifted.items():
-        both = learned & _stamps(other, "all")
+        both = learned.intersection(files_of(other.pictures, other.splits["all"])) - {"[]"}
         refuse(
             {
                 f"--shift {name} has {len(both)} pictures of --images, from which the probe learns; "

@@ -392,7 +392,7 @@ CLASSES = f"for k in 0 1; do mkdir -p classes/$k; cp {WRITTEN}/pictures/red_* cl
 BY_NAMES = "released --images classes --classes names"
 EDITED = """sed -i 's/"{0}": .*/"{0}": ["x"],/' run/results.json"""
 DAMAGED = "is damaged, or was not written"
-NUMBERED = "one class name on each line and nothing else, not lines such as '{}'"
+NUMBERED = "the class names one on each line and nothing else, not lines such as '{}'"
 table(
     {
         f"class_names_with_numbers_{what}": (

@@ -5,6 +5,7 @@ import importlib
 import os
 import signal
 import threading
+import types
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,14 @@ from PIL import Image
 from miniclip.bpe.cleaning import clean
 from miniclip.data import __main__ as data
 from miniclip.data import files, open_divided, open_pairs, threads
+from miniclip.data.curation.curate import curate
 from miniclip.data.dataset import keep_pairs
 from miniclip.data.labelled import open_labelled
 from miniclip.data.shards import pack as packing
 from miniclip.data.shards import remote
 from miniclip.data.shards import tar_index as index
 from miniclip.data.threads import read_all
+from miniclip.evaluation.context import class_names, read_templates
 from tests.attacks import at_replace, attack, session, table
 from tests.data.tars import picture, write_tar
 
@@ -60,6 +63,7 @@ def classes(source, *names):
 VERBS = {
     "home": lambda path: os.environ.update(HOME=os.path.abspath(path)),
     "open": lambda source, column=None: said(open_pairs(source, caption_column=column)),
+    "open_columns": lambda source, columns: said(open_pairs(source, columns=columns)),
     "classes": classes,
     "divide": lambda source, val_data: said(open_divided(source, None, val_data)),
     "keep": lambda kept, source: keep_pairs(
@@ -68,6 +72,8 @@ VERBS = {
     "data": run,
     "pack": lambda *words: run("pack", *words),
     "curate": lambda *words: run("curate", *words, "--min-count", 1),
+    "names": lambda path: print(class_names(path)),
+    "templates": lambda path: print(read_templates(path)),
 }
 
 
@@ -786,6 +792,11 @@ REFUSED |= {
     ),
 }
 READ |= {
+    "a_million_separators_after_a_caption": (
+        r"\[\('a',\)\] \[\]",
+        r"(printf 'path,caption\n0.png,a'; head -c 1000000 /dev/zero | tr '\0' ,; echo) > l.csv",
+        "open l.csv",
+    ),
     "val_data_of_rows_that_a_column_split_keeps_from_training": (
         r"\[\('a',\), \('b',\), \('b',\)\] \[\]",
         r"printf 'path,caption,split\n0.png,a,train\n1.png,b,val\n' > l.csv",
@@ -820,6 +831,131 @@ READ |= {
         (r"0.png,3\n1.png,03\n2.png,4", "'03', '4'"),
         (r"0.png,a, b\n1.png,a", "'a', 'a, b'"),
     )
+}
+REFUSED |= {
+    f"a_file_of_another_kind_{name}": (says, f"{make} > l.csv", "open l.csv")
+    for name, make, says in (
+        ("bzip2", "printf 'BZh91AY&SY'", "l.csv is compressed; unpack it"),
+        ("xz", r"printf '\3757zXZ\000'", "l.csv is compressed; unpack it"),
+        (
+            "parquet",
+            r"printf 'PAR1\025\004'",
+            "l.csv is a parquet file; give it a name that ends in",
+        ),
+        ("tar", "tar c 0.png", "l.csv is not text, or its encoding is unknown; save text as UTF-8"),
+        ("utf_16", "echo path,caption | iconv -t UTF-16LE", "l.csv is not text, or its encoding"),
+    )
+}
+REFUSED |= {
+    f"{what}_written_as_{name}": (
+        f"l must have the .* one on each line and nothing else, not lines such as .*{last}",
+        f"printf '{text}' > l",
+        f"{what} l",
+    )
+    for what, name, text, last in (
+        ("templates", "python", r"\042a {}.\042,\n\042the {}.\042,\n", "the {}"),
+        (
+            "templates",
+            "functions",
+            r"lambda c: f\042a {c}.\042,\nlambda c: f\042the {c}.\042,",
+            "the",
+        ),
+        ("templates", "json", r"[\n\042a {}.\042,\n\042the {}.\042\n]", "]"),
+        ("names", "json", r"[\042cat\042, \042dog\042]", "cat"),
+        ("names", "quoted_fields", r"\042cat\042\n\042dog\042", "dog"),
+        ("names", "yaml", r"\055 cat\n\055 dog", "- dog"),
+        ("names", "numbered_lines", r"1. cat\n2. dog", "2. dog"),
+        ("names", "names_before_numbers", r"cat,0\ndog,1", "dog,1"),
+        ("names", "names_before_other_numbers", r"cat: 0\ndog: 1", "dog: 1"),
+        ("names", "numbers_before_names", r"1 - cat\n2 - dog", "2 - dog"),
+        ("names", "names_of_birds", r"1 001.Albatross\n2 002.Auklet", "2 002.Auklet"),
+    )
+}
+REFUSED |= {
+    "parts_of_labelled_pictures_by_other_names": (
+        "the folders dev and train look like parts of a data set",
+        *folders("train", "dev"),
+    ),
+    "parts_of_labelled_pictures_by_longer_names": (
+        "the folders test_images and train_images look like parts of a data set",
+        *folders("train_images", "test_images"),
+    ),
+    "names_of_columns_that_are_none": ("its columns are ''", "data pairs.csv --columns ''"),
+    "two_columns_of_captions_that_are_asked_for": (
+        "--caption-column is given twice",
+        "data pairs.csv --caption-column a --caption-column b",
+    ),
+    "lists_that_are_written_as_texts": (
+        "line 2, 0.png .a list that is written as a text; give one row for each caption",
+        r"printf 'path,captions\n0.png,\042[\047a cat\047, \047a pet\047]\042\n' > l.csv",
+        "open l.csv",
+    ),
+    "curating_a_list_onto_itself": (
+        "l.csv is the source itself; choose",
+        r"printf 'pair,name,query\n0,0.png,dog\n' > l.csv",
+        "keeps l.csv curate l.csv l.csv --overwrite --image-column name --caption-column query",
+    ),
+    "more_columns_than_are_named": (
+        "l.csv has 3 columns, but --columns names 2; name all of them",
+        r"printf '0.png,a dog,train\n1.png,a cat,test\n' > l.csv",
+        "data l.csv --columns image,caption",
+    ),
+    "two_files_of_names": ("--names is given twice", "curate pairs.csv o --names a --names b"),
+}
+READ |= {
+    "names_that_begin_or_end_with_numbers": (
+        r"(?s)'4.5 mm'.*'grade 2'",
+        r"printf '3.5 mm\n4.5 mm\n' > l",
+        "names l",
+        r"printf 'grade 1\ngrade 2\n' > l",
+        "names l",
+    ),
+    "a_label_that_is_a_list_written_as_a_text": (
+        r"^\['cat', 'dog'\] \[\('line 4, 2.png', 'a list that is written as a text",
+        r"printf 'path,label\n0.png,cat\n1.png,dog\n2.png,[\047cat\047]\n' > l.csv",
+        "classes l.csv",
+    ),
+    "a_shard_that_is_a_link_to_another": (
+        r"\[\('one',\)\] \[\]",
+        "mkdir s; echo one > 0.txt; tar cf s/a.tar 0.*; ln -s a.tar s/latest.tar",
+        "open s",
+    ),
+    "classes_with_a_folder_of_one_name": (
+        r"^\['car', 'train'\] \[\]$",
+        "for d in train car; do mkdir -p p/$d/2019; cp 0.png p/$d/2019; done",
+        "classes p",
+    ),
+    "a_name_of_a_column_whose_accent_has_another_form": (
+        r"\[\('a',\)\] \[\]",
+        "printf 'path,Äußerung\n0.png,a\n' > l.csv",
+        "open l.csv Äußerung",
+    ),
+    "a_header_after_two_marks": (
+        r"\[\('a',\)\] \[\]",
+        r"printf '\357\273\277\357\273\277path,caption\n0.png,a\n' > l.csv",
+        "open l.csv",
+    ),
+    "unnamed_columns_that_are_empty": (
+        r"\[\('a dog',\), \('b, c',\)\] \[\]",
+        r"printf '0.png,a dog,,\n1.png,b, c,\n' > l.csv",
+        "open_columns l.csv image,caption",
+    ),
+    "a_picture_to_test_on_that_is_a_link_to_one_to_train_on": (
+        r"^\['cat', 'dog'\] \[\('train/cat/0.png', 'another name of a picture to test on, so it",
+        *folders("train", "test")[:-1],
+        "ln -sf ../../train/cat/0.png p/test/cat/0.png",
+        "classes p",
+    ),
+    "a_tar_that_is_a_link_to_another": (
+        r"'a.tar: 0', 'another name of a picture to test on.*'b.tar: 1', 'another name",
+        "mkdir s; echo cat > 0.cls; echo dog > 1.cls; tar cf s/a.tar 0.* 1.*; ln -s a.tar s/b.tar",
+        "classes s",
+    ),
+    "a_record_of_nothing": (
+        r"\[\('a',\)\] \[\('record 0', 'an empty caption'\)\]",
+        r"""printf '{}\n\n{\042image\042: \0420.png\042, \042caption\042: \042a\042}' > l.jsonl""",
+        "open l.jsonl",
+    ),
 }
 DAMAGED = {
     "a_field_of_two_million_characters": (
@@ -879,6 +1015,27 @@ table(
     "records_that_are_{}",
     says=r"a record must be \(picture, caption\) or a dict .*, not {}",
 )
+
+
+table(
+    {
+        "records_in_a_set": ({("0.png", "a")}, open_pairs, "records must be in an order"),
+        "bytes_in_an_array": (
+            [({"bytes": np.zeros(5)}, "a")], open_pairs, 'record 0 .its "bytes" are a ndarray of .5'
+        ),
+        "a_name_that_is_a_number": (
+            [1], lambda names: curate(open_pairs(csv_of()), names=names), "a name is a text .* a number"
+        ),
+        "a_threshold_that_is_nan": (
+            float("nan"), lambda low: curate(open_pairs(csv_of()), min_pmi=low), "must be a number, not nan"
+        ),
+        "class_names_that_are_numbers": (
+            [1, 2], lambda names: named("cat dog", names), "class names must be texts, and one .* 1"
+        ),
+    },
+    lambda given, do: do(given),
+    "values_of_python_{}",
+)  # fmt: skip
 
 
 @attack(code=0, says=r"\('a', 'b'\)")
@@ -1026,6 +1183,8 @@ NAMES = {2: "bird", 5: "cow", 0: "cat", 1: "dog"}
 LACKS = "has the class {}, for which class_names has no name"
 table({"a_text": ("cat dog", {"cat": "a cat", "cow": "a cow"}, "dog"), "a_number": ("0 1.0 3", NAMES, "3")},
       named, "a_class_that_is_{}_without_a_name", says=LACKS)  # fmt: skip
+table({"type": ("1 0", types.MappingProxyType({1: "dog", 0: "cat"}), "'cat', 'dog'")}, named,
+      "names_in_a_dict_of_another_{}", code=0, says=r"\[{}\]")  # fmt: skip
 ACCENTS = {"cafe\u0301": "a café", "dog": "a dog"}
 table({"accents": ("caf\u00e9 cafe\u0301 dog", ACCENTS, "'a café', 'a dog'"),
        "numbers": ("0.0 1 02", NAMES, "'cat', 'dog', 'bird'"),

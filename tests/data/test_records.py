@@ -52,6 +52,8 @@ def test_a_pair_is_recognized_in_another_order_and_beside_some_of_its_captions(t
     second = open_pairs([(data[1], "b"), (data[0], "b")])
     both = [[bool(first.hashes_of(i) & second.hashes_of(j)) for j in range(2)] for i in range(2)]
     assert both == [[False, True], [True, False]]
+    forms = [open_pairs([(data[0], said)]).hashes_of(0) for said in ("caf\u00e9", "cafe\u0301")]
+    assert set.intersection(*forms)
     older = text_hash('["1.png", "a", "b"]') >> 1  # the only hash in checkpoints of before
     assert older in open_pairs([(tmp_path / "1.png", ["b", "a"])]).hashes_of(0)
 

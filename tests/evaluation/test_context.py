@@ -201,6 +201,12 @@ def test_a_shift_must_not_have_pictures_that_the_probe_learns_from(tmp_path):
         Image.new("L", (9, 9), k).save(tmp_path / "ab"[k % 2] / f"{k}.png")
     home = context.open_labelled(tmp_path)
     must_refuse("of --images, from which", open_shifts, None, home, named_shifts([f"x={tmp_path}"]))
+    for name in "ab":
+        (tmp_path / "links" / name).mkdir(parents=True)
+        for picture in (tmp_path / name).iterdir():
+            (tmp_path / "links" / name / picture.name).symlink_to(picture)
+    links = named_shifts([f"x={tmp_path / 'links'}"])
+    must_refuse("of --images, from which", open_shifts, None, home, links)
 
 
 def test_the_other_drawings_of_the_embedded_emoji_are_shifts_where_they_can_be_drawn(

@@ -48,7 +48,15 @@ from miniclip.common import (
     shell_line,
 )
 from miniclip.data import SOURCE_FLAGS, open_pairs
-from miniclip.data.dataset import LIST_COLUMNS, Pairs, print_skipped, printable, text_hash, words
+from miniclip.data.dataset import (
+    LIST_COLUMNS,
+    Pairs,
+    print_skipped,
+    printable,
+    text_hash,
+    texts,
+    words,
+)
 from miniclip.data.files import read_lines
 
 ASSIGNED = np.dtype([("query", "<i4"), ("draw", "<u8"), ("pair", "<i8")])
@@ -125,20 +133,25 @@ def choose_queries(counts, pairs, names, min_count, min_pmi):
 
 @checked
 def curate(
-    pairs: Pairs, cap: int = 20_000, min_count: int = 100, min_pmi=4.0, names: Iterable = ()
+    pairs: Pairs,
+    cap: int = 20_000,
+    min_count: int = 100,
+    min_pmi: float = 4.0,
+    names: Iterable = (),
 ) -> Curated:
     """Choose among the training pairs.
 
     cap, min_count, min_pmi: as for the command. names: further queries, of one or several words
     each. Raises UserError when there is no query.
     """
-    names = {" ".join(words(name)) for name in names} - {""}
+    names = {" ".join(words(name)) for name in texts([*names], "a name")} - {""}
     lengths = sorted({name.count(" ") + 1 for name in names} - {1, 2})
     train = np.sort(pairs.splits["train"]).tolist()
     refuse(
         {
             f"{printable(pairs.name)} has no training pairs; all are held out": not train,
             f"cap must be at least 1, not {cap}": cap < 1,
+            f"min_pmi must be a number, not {min_pmi}": min_pmi != min_pmi,
         }
     )
 
@@ -200,7 +213,14 @@ def main(data, out, cap, min_count, min_pmi, names, overwrite, **source):
     """The command: write the list of kept pairs, and print how many they are. source:
     SOURCE_FLAGS."""
     why = f"{printable(out)} exists, and curate did not write it; choose another name"
-    refuse({why: os.path.isfile(out) and not _is_list(out)})
+    refuse(
+        {
+            why: os.path.isfile(out) and not _is_list(out),
+            f"{printable(out)} is the source itself; choose another name": (
+                os.path.realpath(out) == os.path.realpath(data)
+            ),
+        }
+    )
     check_new(out, overwrite)
     names = read_lines(names, "names") if names else ()
     pairs = open_pairs(data, **source)

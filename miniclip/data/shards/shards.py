@@ -55,7 +55,11 @@ class Shards(Pairs):
     """
 
     def __init__(self, name, paths, keys=CAPTION_KEYS):
-        self.keys, self.paths = keys, [os.path.abspath(path) for path in paths]
+        # of several links to one shard the first is read
+        self.keys, self.paths = (
+            keys,
+            [*{os.path.realpath(p): os.path.abspath(p) for p in [*paths][::-1]}.values()][::-1],
+        )
         root = os.path.commonpath([os.path.dirname(path) for path in self.paths])
         self.shards = [os.path.relpath(path, root) for path in self.paths]
         self.index, skipped = build(self.paths, self.shards, keys)
