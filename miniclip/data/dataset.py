@@ -157,8 +157,8 @@ class Pairs:
 
         For each caption there is a hash of the caption and of the picture's file name, without
         folders, and another one if its accents can be written in another form. The hash of the file
-        name and all captions is added, because older checkpoints have only that one. The set is empty if a pair of this source cannot be recognized. name:
-        replaces the file name."""
+        name and all captions is added, because older checkpoints have only that one. The set is
+        empty if a pair of this source cannot be recognized. name: replaces the file name."""
         name = (name or self.where(i)).replace("\\", "/").rpartition("/")[2]
         own = sorted(self.captions(i))
         each = {*own, *(unicodedata.normalize("NFC", caption) for caption in own)}
