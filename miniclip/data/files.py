@@ -325,7 +325,15 @@ def must_be_text(path, others):
     """
     start = b"".join(first_bytes(path, 256).removeprefix(codecs.BOM_UTF8).split())
     name = printable(os.path.basename(path))
-    refuse({f"{name} {why}": start.startswith(marks) for why, marks in others.items()})
+    refuse(
+        {
+            **{f"{name} {why}": start.startswith(marks) for why, marks in others.items()},
+            # the number of a header's mode, after the zeros that fill its name
+            f"{name} is a tar, or a part of one; put the parts together, and name it .tar": (
+                b"\x000000" in start
+            ),
+        }
+    )
 
 
 def value(row, column):

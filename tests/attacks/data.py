@@ -289,6 +289,16 @@ REFUSED = {
         "pack pairs.csv s --overwrite",
         "keep l.csv s",
     ),
+    "a_part_of_a_tar_that_was_split": (
+        "a.tar.aa is a tar, or a part of one; put the parts together, and name it .tar",
+        "tar cf - 0.png | split -b 512 - a.tar.",
+        "open a.tar.aa",
+    ),
+    "a_page_of_a_server_in_the_place_of_a_shard": (
+        "no tar header from byte 0 on",
+        "echo '<html>' > a.tar",
+        "open a.tar",
+    ),
     "a_pipe_as_a_csv": (
         "pipe.csv is a pipe or a device; save",
         "mkfifo pipe.csv",
@@ -674,6 +684,11 @@ READ = {
         r"printf '\357\273\2770' > 0.cls; printf 1 > 1.cls; printf 'caf\351' > 2.cls",
         "tar cf a.TAR *.png *.cls",
         "classes a.TAR",
+    ),
+    "links_to_a_shard_beside_it": (
+        r"\[\('one',\)\] \[\]",
+        "mkdir tars; echo one > 0.txt; tar cf tars/a.tar 0.*; ln -s a.tar tars/latest.tar",
+        "open tars",
     ),
     "two_tars_that_were_joined": (
         r"\[\('one',\), \('two',\)\] \[\]",

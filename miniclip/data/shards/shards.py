@@ -55,10 +55,11 @@ class Shards(Pairs):
     """
 
     def __init__(self, name, paths, keys=CAPTION_KEYS):
-        self.keys, self.paths = keys, [os.path.abspath(path) for path in paths]
+        # a shard to which several links lead is read once
+        self.paths = [*{os.path.realpath(path): os.path.abspath(path) for path in paths}.values()]
         root = os.path.commonpath([os.path.dirname(path) for path in self.paths])
         self.shards = [os.path.relpath(path, root) for path in self.paths]
-        self.index, skipped = build(self.paths, self.shards, keys)
+        self.keys, (self.index, skipped) = keys, build(self.paths, self.shards, keys)
         refuse(
             {
                 f"{printable(name)} in {printable(root)} gives no pair: "
