@@ -87,8 +87,10 @@ class Shards(Pairs):
         Raises BadPicture when the shard no longer has a caption there. If the shard was rewritten,
         any other text there counts as a caption, so a shard must not be rewritten while it is open.
         """
-        own = captions_of("txt", self.read(i, "txt"))
-        own += captions_of("json", self.read(i, "json") or b"null", self.keys)
+        own = [
+            *captions_of("txt", self.read(i, "txt")),
+            *captions_of("json", self.read(i, "json") or b"null", self.keys),
+        ]
         refuse({"an empty caption": not own}, BadPicture)
         return tuple(dict.fromkeys(own))
 
