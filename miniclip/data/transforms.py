@@ -111,10 +111,10 @@ def has_odd_levels(image: Image.Image) -> bool:
     """
     tags, tag = getattr(image, "tag_v2", {}), ExifTags.Base
     is_16_bits = image.mode[:4] == "I;16" or image.mode == "I" and image.format in ("PNG", "PPM")
-    is_in_planes = tags.get(tag.PlanarConfiguration) == 2 and tags.get(tag.Compression) == 1
     return (
         2 in tags.get(tag.SampleFormat, ())
-        or (is_in_planes and 16 in tags.get(tag.BitsPerSample, ()))
+        or 16 in tags.get(tag.BitsPerSample, ())
+        and (tags.get(tag.PlanarConfiguration), tags.get(tag.Compression)) == (2, 1)
         or image.mode.startswith(("F", "I"))
         and not (
             is_16_bits

@@ -91,6 +91,11 @@ def a_folder_that_is_called_like_the_built_in_set(folder):
 # --- shards
 
 
+@attack(says="gives no pair: left out 1: a.x00.tar .embedded null byte")
+def a_shard_whose_name_is_no_name(folder):
+    open_pairs("a\0.tar")
+
+
 def in_home(option, source):
     csv_of()
     os.environ["HOME"] = os.getcwd()

@@ -55,11 +55,12 @@ class Shards(Pairs):
     """
 
     def __init__(self, name, paths, keys=CAPTION_KEYS):
-        # a shard to which several links lead is read once
-        self.paths = [*{os.path.realpath(path): os.path.abspath(path) for path in paths}.values()]
+        # a shard to which several links lead is read once; realpath fails for a name with a NUL
+        real = (os.path.realpath(path) if os.path.exists(path) else path for path in paths)
+        self.keys, self.paths = keys, [*dict(zip(real, map(os.path.abspath, paths))).values()]
         root = os.path.commonpath([os.path.dirname(path) for path in self.paths])
         self.shards = [os.path.relpath(path, root) for path in self.paths]
-        self.keys, (self.index, skipped) = keys, build(self.paths, self.shards, keys)
+        self.index, skipped = build(self.paths, self.shards, keys)
         refuse(
             {
                 f"{printable(name)} in {printable(root)} gives no pair: "
