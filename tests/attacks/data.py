@@ -684,6 +684,12 @@ READ = {
         "mkdir -p p/cat; ln -s cat p/fox; head -c 45 0.png > p/cat/9.png",
         *folders("."),
     ),
+    "second_files_of_a_key_of_labelled_tars": (
+        r"\['cup', 'hat'\] \[\('0.png', 'a second file of .*\('0.cls', 'a second file of [^)]*\)\]",
+        "mkdir b; cp 0.png b; echo cup > 0.cls; echo hat > b/0.cls; cp b/0.cls 1.cls",
+        "tar cf a.tar 0.png 1.png 0.cls 1.cls -C b 0.png 0.cls",
+        "classes a.tar",
+    ),
     "labels_of_a_tar_with_a_mark_or_in_latin": (
         r"\['0', '1', 'café'\] \[\]",
         r"printf '\357\273\2770' > 0.cls; printf 1 > 1.cls; printf 'caf\351' > 2.cls",
