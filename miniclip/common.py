@@ -466,7 +466,8 @@ def replacing(path: str | Path, follow: bool = True) -> Iterator:
             shutil.copymode(path, temporary)
         os.replace(temporary, path)
     except OSError as error:
-        error.filename = error.filename or str(path)
+        if error.errno:  # a name would take the place of the message of any other error
+            error.filename = error.filename or str(path)
         raise
     except RuntimeError as error:  # torch.save raises one on top of the OSError, or of Ctrl-C
         below = error.__context__

@@ -25,6 +25,7 @@ from miniclip.common import (
     command,
     number,
     pick_device,
+    replacing,
     replacing_all,
     shell_line,
 )
@@ -176,6 +177,11 @@ def test_files_that_belong_together_are_replaced_in_their_order_or_not_at_all(
     with pytest.raises(ZeroDivisionError), replacing_all(broken):
         pass
     assert sorted(tmp_path.iterdir()) == paths and paths[0].read_text() == "a"
+
+
+def test_what_went_wrong_while_a_file_is_written_is_said_as_it_was(tmp_path):
+    with pytest.raises(OSError, match="^half of it came$"), replacing(tmp_path / "a"):
+        raise OSError("half of it came")
 
 
 @pytest.mark.skipif(os.name == "nt" or not shutil.which("bash"), reason="a shell's quoting")

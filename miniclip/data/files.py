@@ -365,8 +365,12 @@ def must_be_text(path, others):
     refuse(
         {f"{name} {why}": start.startswith(marks) for why, marks in others.items()}
         | {
+            # the number of a header's mode, after the zeros that fill its name
+            f"{name} is a tar, or a part of one; put the parts together, and name it .tar": (
+                b"\x000000" in start
+            ),
             f"{name} is not text, or its encoding is unknown; save text as UTF-8, and give other "
-            "files their suffix, such as .tar": binary
+            "files their suffix, such as .tar": binary,
         }
     )
 

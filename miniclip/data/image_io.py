@@ -22,7 +22,7 @@ from PIL import Image
 
 from miniclip.common import UserError, checked, in_words, refuse
 from miniclip.data.dataset import BadPicture, file_size
-from miniclip.data.transforms import has_odd_levels, to_rgb
+from miniclip.data.transforms import ODD_LEVELS, has_odd_levels, to_rgb
 
 MAX_PIXELS = 100_000_000
 # decoding WebP, AVIF, HEIC and CMYK takes up to 16 bytes per pixel
@@ -146,8 +146,7 @@ def _opened(source):
         most = MAX_COSTLY_PIXELS if costly else MAX_PIXELS
         refuse(
             {
-                "its levels have 32 bits and no fixed range, or 12 bits, or 16 bits with 0 as white; "
-                "save it with 8 bits": has_odd_levels(image),
+                f"its levels have {ODD_LEVELS}; save it with 8 bits": has_odd_levels(image),
                 f"it has {width} x {height} pixels; it must have at least 1, and less than "
                 f"{most // 10**6} megapixels": not 0 < width * height < most,
                 # for each row Pillow keeps a pointer, which takes more memory than a single pixel

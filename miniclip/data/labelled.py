@@ -476,7 +476,8 @@ def _tar(path, within, part, skipped):
         for member, problem in scan(file, path.stat().st_size):
             name = str(PurePosixPath(member.name if member else path.name)).lstrip("/")
             key, suffix = key_and_suffix(name)
-            if problem:
+            is_second = key in pictures and suffix in image_io.SUFFIXES or (key, suffix) in labels
+            if problem := problem or "a second file of the same key; the first is used" * is_second:
                 skipped.append((within + name, problem))
             elif suffix in (".cls", ".txt") and member.size <= MOST_TEXT_BYTES:
                 file.seek(member.offset_data)
@@ -484,10 +485,9 @@ def _tar(path, within, part, skipped):
                 if text.startswith(UTF_16):
                     skipped.append((within + name, "its text is in UTF-16; save it as UTF-8"))
                 else:
-                    label = one_line(text.decode("utf-8-sig", "windows"))
-                    labels.setdefault((key, suffix), label)
+                    labels[key, suffix] = one_line(text.decode("utf-8-sig", "windows"))
             elif suffix in image_io.SUFFIXES and not any(map(is_hidden, name.split("/"))):
-                pictures.setdefault(key, (name, _Slice(path, member.offset_data, member.size)))
+                pictures[key] = name, _Slice(path, member.offset_data, member.size)
             elif image_io.is_picture(suffix) and os.path.basename(key):
                 dotted.append((key, name))
     skipped += [(within + name, DOTS) for key, name in dotted if key not in pictures]

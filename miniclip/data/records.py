@@ -17,6 +17,8 @@ import json
 import os
 import pickle
 
+from PIL import UnidentifiedImageError
+
 from miniclip.common import UserError, in_words, refuse
 from miniclip.data.dataset import lines, one_line, printable, texts
 from miniclip.data.files import (
@@ -52,10 +54,11 @@ def open_records(
     root = os.path.abspath(root)
     # a dict of datasets has column_names as well
     is_dataset = hasattr(records, "column_names") and not isinstance(records, dict)
-    streamed = is_dataset and not hasattr(records, "__len__")
     refuse(
         {
-            "a streamed dataset cannot be read; load it without streaming": streamed,
+            "a streamed dataset cannot be read; load it without streaming": (
+                is_dataset and not hasattr(records, "__len__")
+            ),
             "records must be in an order; give a list": isinstance(records, (set, frozenset)),
         }
     )
@@ -83,7 +86,13 @@ def open_records(
         (f"record {i}", picture, _texts(said), part, None)
         for i, (picture, said, part) in enumerate(zip(pictures, values(caption), marks))
     )
-    return Files(name, root, rows, [], "no records")
+    # a dataset's transform may leave out columns, and decodes the pictures to give the captions
+    with in_words(
+        "the dataset has a transform that leaves out a column, or fails for a picture; take it off",
+        KeyError,
+        UnidentifiedImageError,
+    ):
+        return Files(name, root, rows, [], "no records")
 
 
 def _wanted(image_column, caption_column):

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from PIL import ExifTags, Image, ImageFilter
 
-from miniclip.common import UserError, refuse
+from miniclip.common import refuse, refusing
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -48,6 +48,9 @@ _SCALED = {
     "L;4": lambda level: level % 16 * 17,
     "RGB;16B": lambda levels: tuple(level >> 8 for level in levels),
 }
+ODD_LEVELS = (  # see has_odd_levels
+    "32 bits and no fixed range, or 12 bits, or a sign, or 16 bits with 0 as white or in planes"
+)
 BICUBIC = Image.Resampling.BICUBIC
 _MANY_PIXELS = 1 << 24  # a resized picture of so many pixels takes 50 MB
 _STRIP_PIXELS = 1 << 20  # converted at a time: each intermediate picture takes 4 MB
@@ -92,24 +95,32 @@ def _on_white(image):
         levels[levels == image.info.get("transparency", -257) / 257] = 255
         image = Image.fromarray(np.clip(np.rint(levels), 0, 255).astype(np.uint8))
     image = image.convert("LA") if image.mode == "La" else image  # La converts to no other mode
-    if image.mode in ("RGBA", "RGBa", "LA", "PA") or "transparency" in image.info:
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image.convert("RGBA"))
+    if image.has_transparency_data:
+        page = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(page, image.convert("RGBA")).convert("RGB")
     return image.convert("RGB")
 
 
 def has_odd_levels(image: Image.Image) -> bool:
     """Whether Pillow (13.0) would convert the levels of an image to wrong ones.
 
-    This is so for levels without a fixed range, for a grey TIFF of 12 bits, which would be nearly
-    black, and for a grey TIFF of 16 bits with 0 as white, which would be inverted.
+    This is so for levels without a fixed range, and for four kinds of TIFF: a grey one of 12 bits
+    would be nearly black; a grey one of 16 bits with 0 as white would be inverted; the sign of
+    levels would be taken for a high level; and of 16 bits in planes (all red levels, then all green
+    ones) that are not compressed only the left half would be read, stretched.
     """
     tags, tag = getattr(image, "tag_v2", {}), ExifTags.Base
     is_16_bits = image.mode[:4] == "I;16" or image.mode == "I" and image.format in ("PNG", "PPM")
-    return image.mode.startswith(("F", "I")) and not (
-        is_16_bits
-        and tags.get(tag.BitsPerSample) != (12,)
-        and tags.get(tag.PhotometricInterpretation) != 0
+    return (
+        2 in tags.get(tag.SampleFormat, ())
+        or 16 in tags.get(tag.BitsPerSample, ())
+        and (tags.get(tag.PlanarConfiguration), tags.get(tag.Compression)) == (2, 1)
+        or image.mode.startswith(("F", "I"))
+        and not (
+            is_16_bits
+            and tags.get(tag.BitsPerSample) != (12,)
+            and tags.get(tag.PhotometricInterpretation) != 0
+        )
     )
 
 
@@ -126,16 +137,26 @@ class Preprocess:
     def square(self, image: Image.Image) -> torch.Tensor:
         """The middle square before it is normalized: (3, S, S) uint8."""
         size, kind = self.image_size, type(image).__name__
-        if not isinstance(image, Image.Image):
-            raise UserError(f"preprocess takes a PIL image, not a {kind}; PIL.Image.open gives one")
         refuse(
             {
-                "the levels of the image have 32 bits and no fixed range, or 12 bits, or 16 bits "
-                "with 0 as white; convert them to 8 bits": has_odd_levels(image),
+                f"preprocess takes a PIL image, not a {kind}; PIL.Image.open gives one": (
+                    not isinstance(image, Image.Image)
+                )
+            }
+        )
+        refuse(
+            {
+                f"image_size must be a whole number of at least 1, not {size!r}": (
+                    not isinstance(size, (int, np.integer)) or size < 1
+                ),
+                f"the levels of the image have {ODD_LEVELS}; convert them to 8 bits": (
+                    has_odd_levels(image)
+                ),
                 "the image has no pixels": 0 in image.size,
             }
         )
-        image = to_rgb(image)
+        with refusing("the image cannot be decoded"):
+            image = to_rgb(image)
         width, height = image.size
         short = min(width, height)
         w, h = size * width // short, size * height // short  # the size of the resized picture
@@ -189,7 +210,8 @@ def redraw(image, image_size, turn=0.0, size=1.0, shift=(0.0, 0.0), ink=0.0, out
 
 def normalize(images: torch.Tensor) -> torch.Tensor:
     """Pictures (..., 3, H, W) uint8 -> float32 on their device, normalized as CLIP's pictures
-    are."""
+    are. Raises UserError for another dtype, whose levels may be from 0 to 1."""
+    refuse({f"images must be of dtype uint8, not {images.dtype}": images.dtype != torch.uint8})
     levels, mean, std = _constants(images.device)
     # in place: 5 times faster
     return images.to(torch.float32).div_(levels).sub_(mean).div_(std)

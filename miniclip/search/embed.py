@@ -37,7 +37,7 @@ from miniclip.common import (
     refuse,
     replacing,
 )
-from miniclip.data import SOURCE_FLAGS, image_io, open_pairs
+from miniclip.data import BUILT_IN, SOURCE_FLAGS, image_io, open_pairs
 from miniclip.data.dataset import print_skipped, printable
 from miniclip.data.files import (
     CAPTION_COLUMNS,
@@ -265,7 +265,7 @@ def main(data, out, checkpoint, activation, overwrite, device, threads, **option
         check_sentences(encoder, names)
         features = encode_texts(encoder.model, encoder.tokenizer, names)
         arrays = {"names": names, "features": features}
-    elif os.path.isdir(data) and not is_shards(data) and not options:
+    elif os.path.isdir(data) and not (data in BUILT_IN or is_shards(data) or options):
         found, skipped = scan(data)
         names, features, bad = encode_all(
             encoder.model, lambda name: image_io.read(os.path.join(data, name)), [*found]

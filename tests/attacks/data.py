@@ -97,6 +97,11 @@ def a_folder_that_is_called_like_the_built_in_set(folder):
 # --- shards
 
 
+@attack(says="source must not hold a NUL character")
+def a_shard_whose_name_is_no_name(folder):
+    open_pairs("a\0.tar")
+
+
 def in_home(option, source):
     csv_of()
     os.environ["HOME"] = os.getcwd()
@@ -294,6 +299,16 @@ REFUSED = {
         "sed -i 's/a word/red cup/' pairs.csv",
         "pack pairs.csv s --overwrite",
         "keep l.csv s",
+    ),
+    "a_part_of_a_tar_that_was_split": (
+        "a.tar.aa is a tar, or a part of one; put the parts together, and name it .tar",
+        "tar cf - 0.png | split -b 512 - a.tar.",
+        "open a.tar.aa",
+    ),
+    "a_page_of_a_server_in_the_place_of_a_shard": (
+        "no tar header from byte 0 on",
+        "echo '<html>' > a.tar",
+        "open a.tar",
     ),
     "a_pipe_as_a_csv": (
         "pipe.csv is a pipe or a device; save",
@@ -675,11 +690,22 @@ READ = {
         "mkdir -p p/cat; ln -s cat p/fox; head -c 45 0.png > p/cat/9.png",
         *folders("."),
     ),
+    "second_files_of_a_key_of_labelled_tars": (
+        r"\['cup', 'hat'\] \[\('0.png', 'a second file of .*\('0.cls', 'a second file of [^)]*\)\]",
+        "mkdir b; cp 0.png b; echo cup > 0.cls; echo hat > b/0.cls; cp b/0.cls 1.cls",
+        "tar cf a.tar 0.png 1.png 0.cls 1.cls -C b 0.png 0.cls",
+        "classes a.tar",
+    ),
     "labels_of_a_tar_with_a_mark_or_in_latin": (
         r"\['0', '1', 'café'\] \[\]",
         r"printf '\357\273\2770' > 0.cls; printf 1 > 1.cls; printf 'caf\351' > 2.cls",
         "tar cf a.TAR *.png *.cls",
         "classes a.TAR",
+    ),
+    "links_to_a_shard_beside_it": (
+        r"\[\('one',\)\] \[\]",
+        "mkdir tars; echo one > 0.txt; tar cf tars/a.tar 0.*; ln -s a.tar tars/latest.tar",
+        "open tars",
     ),
     "two_tars_that_were_joined": (
         r"\[\('one',\), \('two',\)\] \[\]",
@@ -842,7 +868,7 @@ REFUSED |= {
             r"printf 'PAR1\025\004'",
             "l.csv is a parquet file; give it a name that ends in",
         ),
-        ("tar", "tar c 0.png", "l.csv is not text, or its encoding is unknown; save text as UTF-8"),
+        ("tar", "tar c 0.png", "l.csv is a tar, or a part of one"),
         ("utf_16", "echo path,caption | iconv -t UTF-16LE", "l.csv is not text, or its encoding"),
     )
 }

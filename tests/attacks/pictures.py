@@ -16,7 +16,7 @@ from miniclip.data import open_pairs
 from miniclip.data.dataset import BadPicture
 from miniclip.data.image_io import check, read
 from miniclip.data.threads import in_threads, read_all
-from miniclip.data.transforms import MEAN, STD, Preprocess
+from miniclip.data.transforms import MEAN, STD, Preprocess, normalize
 from tests.attacks import attack, table
 from tests.data.tars import heic, png, png_chunk
 
@@ -122,12 +122,36 @@ table(
         ),
         "levels_of_32_bits": (Image.fromarray((LEVELS * 255).astype(np.int32)), "32 bits"),
         "nothing": (Image.new("RGB", (0, 9)), "the image has no pixels"),
+        "a_picture_that_is_cut_off": (
+            opened(encoded("L", (99, 99), "PNG")[:-40]),
+            "the image cannot be decoded: image file is truncated",
+        ),
         "levels_of_12_bits": (opened(grey_tiff(258, 12)), "or 12 bits"),
         "levels_whose_0_is_white": (opened(grey_tiff(262, 0)), "with 0 as white"),
     },
     lambda image: Preprocess(8)(image),
     "preprocessing_{}",
 )
+
+
+table(
+    {
+        "to_no_pixels": (0, "image_size must be a whole number of at least 1, not 0"),
+        "to_half_a_pixel": (8.5, "image_size must be a whole number of at least 1, not 8.5"),
+    },
+    lambda size: Preprocess(size)(Image.new("RGB", (9, 9))),
+    "preprocessing_{}",
+)
+
+
+@attack(says="images must be of dtype uint8, not torch.float32")
+def normalizing_levels_from_0_to_1(folder):
+    normalize(torch.rand(3, 8, 8))
+
+
+@attack(code=0)
+def a_numpy_number_as_the_side_that_is_enough(folder):
+    assert read(encoded("L", (64, 64), "JPEG"), np.int64(9)).size == (16, 16)
 
 
 @attack(code=0)
@@ -151,6 +175,13 @@ table(
         ),
         "tiff_of_12_bits": (grey_tiff(258, 12), 0, "or 12 bits"),
         "tiff_whose_0_is_white": (grey_tiff(262, 0), 0, "with 0 as white"),
+        "tiff_whose_levels_have_a_sign": (
+            encoded("L", (9, 9), "TIFF", tiffinfo={339: 2}), 0, "or a sign"
+        ),
+        "tiff_of_16_bits_in_planes": (
+            encoded("RGB", (9, 9), "TIFF", tiffinfo={284: 2}).replace(b"\10\0" * 3, b"\20\0" * 3), 0,
+            "or in planes"
+        ),
     },
     lambda head, size: read(head.ljust(size, b"\0")),
     "a_{}",

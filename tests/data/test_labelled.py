@@ -206,6 +206,7 @@ def test_what_a_tar_holds_besides_good_samples_is_named(tmp_path):
     for i in (3, 4):
         must_refuse("not a picture|more than 64 MiB", found.pictures.image, i)
     assert sorted(found.skipped) == [
+        ("0.png", "a second file of the same key; the first is used"),
         ("4.jpg", "no label"),
         ("6.jpg", "no label"),
         ("7", "not a picture that can be read"),

@@ -88,6 +88,9 @@ def test_a_dataset_of_hugging_face(pictures, tmp_path):
     must_refuse("not a picture that can be read", pairs.image, 0)
     found = [pairs.image(i).getpixel((0, 0))[0] for i in range(1, 13)]
     assert found == [20 * k for k in range(12)] and pairs.captions(3) == ("c",)
+    pixels = data.with_transform(lambda rows: {"pixels": rows["text"]})
+    for some in (pixels, pixels.select(range(1, 13))):
+        must_refuse("has a transform that leaves out a column", open_pairs, some)
 
 
 def test_paths_in_a_dataset_are_as_paths_in_a_list(pictures, tmp_path, monkeypatch):

@@ -110,6 +110,8 @@ def test_a_palette_with_a_transparent_entry_is_drawn_on_white():
     image.save(file, "PNG", transparency=0)
     image = to_rgb(Image.open(file))
     assert image.getpixel((0, 0)) == (255, 255, 255) and image.getpixel((1, 1)) == (200, 40, 90)
+    clear = Image.new("RGBA", (4, 2), (10, 20, 30, 0)).quantize(2)  # the palette itself has alpha
+    assert clear.mode == "P" and to_rgb(clear).getpixel((0, 0)) == (255, 255, 255)
 
 
 @pytest.mark.parametrize("strip_pixels", [1, 24, 1 << 20])

@@ -73,6 +73,14 @@ def test_pairs_give_both_sides_and_which_caption_is_whose(
         assert "gone.png (no such file" in printed
 
 
+def test_the_word_for_a_built_in_set_is_no_folder(embedded, tmp_path, monkeypatch):
+    fill(tmp_path / "emoji", 3)
+    monkeypatch.chdir(tmp_path)
+    records = [(tmp_path / "emoji/00001.png", "a cup")]
+    monkeypatch.setattr("miniclip.search.embed.open_pairs", {"emoji": open_pairs(records)}.get)
+    assert embedded("emoji")[0]["captions"].tolist() == ["a cup"]
+
+
 def test_a_model_may_be_named_by_a_path_and_needs_a_thread():
     encoder = open_encoder(Path("icons"))
     assert encoder.file == "icons" and encoder.digest == open_encoder("icons").digest

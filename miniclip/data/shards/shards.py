@@ -55,11 +55,10 @@ class Shards(Pairs):
     """
 
     def __init__(self, name, paths, keys=CAPTION_KEYS):
-        # of several links to one shard the first is read
-        self.keys, self.paths = (
-            keys,
-            [*{os.path.realpath(p): os.path.abspath(p) for p in [*paths][::-1]}.values()][::-1],
-        )
+        first = {}  # {a shard: the first of the paths that lead to it}
+        for path in paths:
+            first.setdefault(os.path.realpath(path), os.path.abspath(path))
+        self.keys, self.paths = keys, [*first.values()]
         root = os.path.commonpath([os.path.dirname(path) for path in self.paths])
         self.shards = [os.path.relpath(path, root) for path in self.paths]
         self.index, skipped = build(self.paths, self.shards, keys)
@@ -90,8 +89,10 @@ class Shards(Pairs):
         Raises BadPicture when the shard no longer has a caption there. If the shard was rewritten,
         any other text there counts as a caption, so a shard must not be rewritten while it is open.
         """
-        own = captions_of("txt", self.read(i, "txt"))
-        own += captions_of("json", self.read(i, "json") or b"null", self.keys)
+        own = [
+            *captions_of("txt", self.read(i, "txt")),
+            *captions_of("json", self.read(i, "json") or b"null", self.keys),
+        ]
         refuse({"an empty caption": not own}, BadPicture)
         return tuple(dict.fromkeys(own))
 

@@ -125,7 +125,7 @@ def scan(file, length: int):
         elif not member.isdir():
             yield member, "a link, a device or a sparse file, not a plain file"
         end = at
-    if noise and not told or length - end > MOST_ZEROS:
+    if noise and not told or length - end > MOST_ZEROS or length < BLOCK:
         yield None, f"no tar header from byte {end:,} on: files after it are lost"
     elif length - end < 2 * BLOCK and not told:
         yield None, "the mark at the end of a tar is missing: is it truncated, and are files lost?"
