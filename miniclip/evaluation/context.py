@@ -48,6 +48,9 @@ EMOJI_TEMPLATES = [
     "the {} emoji",
 ]
 SHOTS = (1, 2, 4, 8, 16)
+# a line of a list in Python or JSON, or of a csv: it is in quotes, ends with a comma, or has only
+# brackets. Names with quotes and commas would be other names, whose scores would be too low.
+OF_LIST = re.compile(r"""[\[\](){}]+|[\[({]?(["']).*\1[\])},]*|.*,""")
 
 
 def open_data(
@@ -158,7 +161,7 @@ def class_names(classes: str | None):
     refuse(
         {
             f"{classes} must have one class name on each line and nothing else, not lines such as "
-            f"{names[-1]!r}": numbered and all(numbered)
+            f"{names[-1]!r}": (numbered and all(numbered)) or all(map(OF_LIST.fullmatch, names))
         }
     )
     return names
@@ -193,10 +196,16 @@ def templates_for(pairs, labelled: Labelled | None) -> list[str]:
 
 def checked_templates(found):
     """The templates, with {} where the name goes. Raises UserError for a template that does not
-    hold {} exactly once."""
+    hold {} exactly once, and if all of them are lines of a list in Python or JSON."""
     found = [template.replace("{c}", "{}") for template in found]  # CLIP_benchmark writes {c}
     refuse(
         {
+            f"there must be one template on each line and nothing else, not lines such as {t!r}": (
+                all(map(OF_LIST.fullmatch, found))
+            )
+            for t in found[-1:]
+        }
+        | {
             f"template {t!r} must hold {{}} once, where the name goes": t.count("{}") != 1
             for t in found
         }
