@@ -517,7 +517,7 @@ def undisturbed() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _locked(folder):
+def locked(folder: Path) -> Iterator[None]:
     """A block in which no other process is that locks the same folder. It waits for its turn."""
     with contextlib.ExitStack() as held:
         with contextlib.suppress(ImportError, OSError):  # Windows and some disks have no locks
@@ -547,7 +547,7 @@ def replacing_all(contents: dict[Path, Callable]) -> Iterator[None]:
             file.flush()
             os.fsync(file.fileno())
         # or Ctrl-C, or another process that does the same, would leave a part of the old files
-        with undisturbed(), _locked(next(iter(contents)).parent):
+        with undisturbed(), locked(next(iter(contents)).parent):
             yield
             files.close()
 

@@ -60,10 +60,11 @@ def test_a_file_of_runs_that_cannot_be_used_is_refused_before_the_first_training
     tmp_path, monkeypatch, refused
 ):
     study = toy(tmp_path, monkeypatch, None, [{"steps": 1}])
-    file = tmp_path / "runs.jsonl"
-    file.write_text('{"run": {"steps": 1}, "fou')
+    (tmp_path / "runs.jsonl").write_text('{"run": {"steps": 1}, "fou')
     assert "runs.jsonl cannot be read as a file of runs" in refused(study.run)
-    assert "a part of this path is a file" in refused(study.run, "--results", file)
+    assert "a part of this path is a file" in refused(
+        study.run, "--results", tmp_path / "runs.jsonl"
+    )
 
 
 def test_trainings_run_side_by_side_and_those_of_one_seed_first(tmp_path, monkeypatch):
