@@ -40,7 +40,8 @@ NO_THREADS = (
 MEMORY_FULL = re.compile("out of memory|allocate memory")  # what torch's errors say
 # options of which argparse would use the last one, although two data sets, for example, were meant
 ONCE = """--data --val-data --images --init --keep --classes --templates --index --image --names
-    --columns --image-column --caption-column --caption-key""".split()
+    --columns --image-column --caption-column --caption-key --freeze --log --search
+    --alpha""".split()
 # seconds without a change, after which a temporary file or folder counts as left behind
 ABANDONED_S = 86_400
 
@@ -178,6 +179,7 @@ def command(prog: str, what: str = "", options: dict[str, dict] | None = None) -
             code = None
             try:
                 os.getcwd()  # fails in a folder that was deleted, where torch would abort the process
+                _check_torch()
                 if options is None:
                     code = main(argv) or 0
                 else:
@@ -186,13 +188,14 @@ def command(prog: str, what: str = "", options: dict[str, dict] | None = None) -
                 return code
             except UserError as error:
                 sentence, code = str(error), 2
-            except (KeyboardInterrupt, RuntimeError, MemoryError) as error:
+            except (KeyboardInterrupt, RuntimeError, MemoryError, AttributeError) as error:
                 # Python up to 3.11 wraps what is raised while a class with descriptors is made
                 if KeyboardInterrupt in (type(error), type(error.__cause__)):
                     sentence, code = "stopped by Ctrl-C", 130
                 elif isinstance(error, MemoryError) or MEMORY_FULL.search(str(error)):
                     sentence, code = "memory is full; free some of it, or ask for less at a time", 2
-                elif "can't start new thread" in str(error):
+                # Python's pool of threads raises an AttributeError if it could start only some
+                elif "can't start new thread" in f"{error} {error.__context__}":
                     sentence, code = NO_THREADS, 2
                 else:
                     raise
@@ -210,6 +213,24 @@ def command(prog: str, what: str = "", options: dict[str, dict] | None = None) -
         return run
 
     return decorate
+
+
+def _check_torch():
+    """Raise UserError if a notebook has set torch so that a command's numbers would be wrong."""
+    if torch := sys.modules.get("torch"):
+        refuse(
+            {
+                "commands compute in float32; call torch.set_default_dtype(torch.float32)": (
+                    torch.get_default_dtype() != torch.float32
+                ),
+                "commands choose the device of each tensor; call torch.set_default_device('cpu')": (
+                    torch.get_default_device().type != "cpu"
+                ),
+                "commands choose what they compute in 16 bits; leave torch.autocast": any(
+                    map(torch.is_autocast_enabled, ("cpu", "cuda"))
+                ),
+            }
+        )
 
 
 def choose(
@@ -502,7 +523,7 @@ def undisturbed() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _locked(folder):
+def locked(folder: Path) -> Iterator[None]:
     """A block in which no other process is that locks the same folder. It waits for its turn."""
     with contextlib.ExitStack() as held:
         with contextlib.suppress(ImportError, OSError):  # Windows and some disks have no locks
@@ -532,7 +553,7 @@ def replacing_all(contents: dict[Path, Callable]) -> Iterator[None]:
             file.flush()
             os.fsync(file.fileno())
         # or Ctrl-C, or another process that does the same, would leave a part of the old files
-        with undisturbed(), _locked(next(iter(contents)).parent):
+        with undisturbed(), locked(next(iter(contents)).parent):
             yield
             files.close()
 

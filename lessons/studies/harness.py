@@ -28,7 +28,17 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout
 
-from miniclip.common import Parser, command, machine, number, path, refuse, replacing
+from miniclip.common import (
+    Parser,
+    check_output,
+    command,
+    machine,
+    number,
+    path,
+    refuse,
+    refusing,
+    replacing,
+)
 
 COUNT = number(int, low=1)
 OPTIONS = {
@@ -76,17 +86,21 @@ def key(settings):
 
 
 def finished(file):
-    """What each training in a file of runs has found: {key of its settings: what it found}."""
-    lines = file.read_text().splitlines() if file.exists() else []
-    return {key(line["run"]): line["found"] for line in map(json.loads, lines)}
+    """What each training in a file of runs has found: {key of its settings: what it found}. Raises
+    UserError if the file cannot be read, or is damaged."""
+    with refusing(f"{file} cannot be read as a file of runs; mend it, or give another --results"):
+        lines = file.read_text("utf-8").splitlines() if file.exists() else []
+        return {key(line["run"]): line["found"] for line in map(json.loads, lines)}
 
 
 def conduct(study, parts, args):
     """Do the trainings that runs.jsonl lacks. Returns {part: [(training, what it found)]}.
 
-    Raises UserError if a training is missing and --figures was given.
+    Raises UserError if a training is missing and --figures was given, and before any training if
+    the file cannot be read or written.
     """
     file = args.results / "runs.jsonl"
+    check_output(file)
     known = finished(file)
     wanted = {key(study.settings(t)): t for trainings in parts.values() for t in trainings}
     left = [training for name, training in wanted.items() if name not in known]

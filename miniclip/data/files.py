@@ -300,8 +300,8 @@ NO_TEXT = {  # {what is wrong with a file of another kind: how such a file begin
         WORKBOOK,
     ),
 }
-# lines of code or of a list: lambda c: f"a {c}.",   'cat',   - cat
-CODE = re.compile(r"""(lambda\b.*|[fr]?(['"]).*\2)[\],]*|[-*•]\s.*""")
+# lines of code or of a list: lambda c: f"a {c}.",   'cat',   - cat   cat,
+CODE = re.compile(r"""lambda\b.*|[fr]?(['"]).*\1[\])}]*|[-*•]\s.*|.*,""")
 NO_CSV = {"is JSON; write each pair on a line of its own, in a .jsonl": (b"[{", b'{"')}
 
 

@@ -103,16 +103,13 @@ def member(name: str) -> Iterator[torch.device]:
 
     The block may end with a UserError on all ranks. Its sentence is then kept on rank 0 and emptied
     on the other ranks, so that it is printed once. If another rank or a loading process was killed,
-    a UserError says so. A notebook may have set torch so that it cannot train: a UserError, too.
+    a UserError says so. A notebook may have switched gradients off: a UserError, too.
     """
     problem = None
     refuse(
         {
             "gradients are switched off in this process; leave torch.inference_mode, or call "
-            "torch.set_grad_enabled(True)": not torch.is_grad_enabled(),
-            "training is in float32; call torch.set_default_dtype(torch.float32)": (
-                torch.get_default_dtype() != torch.float32
-            ),
+            "torch.set_grad_enabled(True)": not torch.is_grad_enabled()
         }
     )
     try:
@@ -146,9 +143,10 @@ def launched(*arguments: str) -> str:
     """The command line that starts a script with as many ranks per machine as there are now.
     arguments: the script and its options."""
     ranks = told_by_torchrun("LOCAL_WORLD_SIZE", 1)
-    # on several machines torchrun also needs --nnodes and an address
-    starter = f"torchrun --nproc-per-node {ranks}" if dist_info()[1] > 1 else "python"
-    return f"{starter} {shell_line(arguments)}"
+    # On several machines torchrun also needs --nnodes and an address. Without the two dashes it
+    # refuses --log, because it has a --log-dir.
+    torchrun = f"torchrun --nproc-per-node {ranks}{' --' * ('--log' in arguments)}"
+    return f"{torchrun if dist_info()[1] > 1 else 'python'} {shell_line(arguments)}"
 
 
 def told_by_torchrun(name: str, otherwise: int) -> int:

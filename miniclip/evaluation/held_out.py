@@ -44,8 +44,13 @@ class HeldOut:
         self.indices = [int(split[k * len(split) // few]) for k in range(few)]
         self.best, self.ready = math.inf, -math.inf  # ready: earliest time of the next measurement
         self.count = 0  # how many pairs the losses that are compared were measured on
-        mistake = "--eval-every measures held-out pairs, and there are fewer than two; leave it out"
-        refuse({mistake: config.eval_every and len(self.indices) < 2})
+        refuse(
+            {
+                "--eval-every measures held-out pairs, and there are fewer than two; leave it out": (
+                    config.eval_every and len(self.indices) < 2
+                )
+            }
+        )
         if dist_info()[0] == 0:
             path = config.out / checkpoint.BEST
             kept = checkpoint.load(path) if path.is_file() else {}

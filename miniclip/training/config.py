@@ -209,8 +209,7 @@ class Config(SimpleNamespace):
             parser.renamed("--pairs LIST", "--keep LIST")
             config.pairs, config.keep = None, config.keep or config.pairs
         config.model = ALIASES.get(config.model, config.model)
-        usual = ICONS if config.data == ICONS else "rn_mini"
-        usual = "tuned" if config.init else usual
+        usual = "tuned" if config.init else ICONS if config.data == ICONS else "rn_mini"
         config.out = config.out or Path("runs") / (config.model or usual)
         return config
 

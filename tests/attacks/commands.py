@@ -71,11 +71,15 @@ def too_large(array):
 
 @attack(says="^tool: error: the system lets this process start no more threads")
 def no_more_threads(folder):
+    start, most = threading._start_new_thread, iter("ab")
+
     def limited(*how):
-        raise RuntimeError("can't start new thread")  # what it raises at ulimit -u
+        if not next(most, None):
+            raise RuntimeError("can't start new thread")  # what it raises at ulimit -u
+        return start(*how)
 
     threading._start_new_thread = limited
-    command("tool")(lambda argv: [*in_order(len, ["a"], 1)])()
+    command("tool")(lambda argv: [*in_order(len, ["a"], 3)])()
 
 
 ARRAYS = {"python": (bytearray,), "numpy": (np.empty,), "torch": (torch.empty,)}
@@ -190,6 +194,10 @@ IMPOSSIBLE = {  # name: (what is said, module, arguments)
     "classes_dashes": ("--classes needs a value, and -- is none", "eval", "--classes=--"),
     "data_twice": ("--data is given twice", "train", "--data", "a.csv", "--data=b.csv"),
     "templates_twice": ("--templates is given twice", "eval", "--templ=a", "--templates", "b"),
+    "both_towers": ("--freeze is given twice", "train", "--freeze", "image", "--freeze", "text"),
+    "both_logs": ("--log is given twice", "train", "--log=wandb", "--log", "tensorboard"),
+    "two_texts": ("--search is given twice", "eval", "--search", "a cup", "--search", "a dog"),
+    "two_alphas": ("--alpha is given twice", "eval", "--alpha", "0.2", "--alpha", "0.5"),
     "cost_data_pairs": ("of at least 2", "miniclip.cost.__main__", "--data-pairs", "1"),
     "bench_sizes": ("of at least 1", "kernels.bench.__main__", "--sizes", "0"),
     "report_sizes": ("to 10", "kernels.report.__main__", "--sizes", "9" * 400),
@@ -407,6 +415,8 @@ table(
             ("and_colons", r"0: cat\n1: dog"),
             ("and_spaces", r"0 cat\n1 dog"),
             ("of_wordnet", r"n02123045 cat\nn02084071 dog"),
+            ("no_more_in_a_list_of_json", r'["cat",\n"dog"]'),
+            ("no_more_in_lines_of_a_csv", r"cat,\ndog,"),
         )
     }
     | {

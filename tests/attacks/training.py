@@ -102,6 +102,12 @@ def ctrl_c_while_a_rank_waits_for_the_others(folder):
 NOTEBOOKS = {
     "gradients": (torch.set_grad_enabled, False, "gradients are switched off in this process"),
     "a_dtype": (torch.set_default_dtype, torch.float64, "call torch.set_default_dtype"),
+    "a_device": (torch.set_default_device, "meta", "call torch.set_default_device"),
+    "autocast": (
+        lambda on: torch.autocast("cpu", enabled=on).__enter__(),
+        True,
+        "leave torch.auto",
+    ),
 }
 
 

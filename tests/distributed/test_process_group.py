@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import shlex
 import signal
 import socket
 import threading
@@ -14,6 +15,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.distributed as torch_dist
+import torch.distributed.run
 import torch.multiprocessing as mp
 
 import train
@@ -24,6 +26,14 @@ from miniclip.distributed import process_group
 from miniclip.distributed.simulated_ranks import on_ranks
 from tests.data.tars import picture, write_tar
 from tests.runs import assert_same_weights, at_loss, final
+
+
+@pytest.mark.parametrize("options", [["--log", "wandb"], ["--out=-a b", "--resume"]])
+def test_torchrun_reads_the_command_line_that_is_printed(options, monkeypatch):
+    monkeypatch.setattr(process_group, "dist_info", lambda: (0, 2))
+    _, *words = shlex.split(process_group.launched("train.py", *options))
+    found = torch.distributed.run.parse_args(words)
+    assert (found.training_script, found.training_script_args) == ("train.py", options)
 
 
 def said_by(work):

@@ -1,10 +1,14 @@
 """Each section of the report measures what it says: numbers that are counted by hand."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from miniclip.evaluation import ensembles, linear_probe, robustness
 from miniclip.evaluation.confidence import share
 from miniclip.evaluation.ensembles import GENERIC
+from miniclip.evaluation.report import writer
 from miniclip.evaluation.report.writer import Report
 from tests.evaluation.fakes import Features, context_of, directed, labelled
 from tests.shared import must_refuse
@@ -114,3 +118,11 @@ def test_without_a_shift_there_is_nothing_to_measure(report, context):
 def test_a_shift_of_too_few_pictures_is_told_from_none(report, context, missing):
     vars(context).update(missing)
     must_refuse("enough|too few", robustness.write, context)
+
+
+def test_two_commands_at_once_lose_no_section_of_each_other(tmp_path, monkeypatch):
+    read, about = writer.earlier_results, {"model": "m", "command": "c", "commands": {}}
+    monkeypatch.setattr(writer, "earlier_results", lambda out: (read(out), time.sleep(0.2))[0])
+    with ThreadPoolExecutor() as pool:
+        pool.map(lambda k: writer.write_results(tmp_path, about | {k: 1}), ("probe", "shift"))
+    assert {"probe", "shift"} <= read(tmp_path).keys()

@@ -56,6 +56,17 @@ def test_what_has_ended_is_kept_and_only_the_rest_is_trained(tmp_path, monkeypat
     assert len(calls()) == 9, "with other settings each training is another one"
 
 
+def test_a_file_of_runs_that_cannot_be_used_is_refused_before_the_first_training(
+    tmp_path, monkeypatch, refused
+):
+    study = toy(tmp_path, monkeypatch, None, [{"steps": 1}])
+    (tmp_path / "runs.jsonl").write_text('{"run": {"steps": 1}, "fou')
+    assert "runs.jsonl cannot be read as a file of runs" in refused(study.run)
+    assert "a part of this path is a file" in refused(
+        study.run, "--results", tmp_path / "runs.jsonl"
+    )
+
+
 def test_trainings_run_side_by_side_and_those_of_one_seed_first(tmp_path, monkeypatch):
     def work(training, folder):
         """Ends when three trainings have begun; a fourth has not begun by then."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from kernels.table import table
 from miniclip import plots
-from miniclip.common import UserError, check_output, refuse, replacing_all, write_json
+from miniclip.common import UserError, check_output, locked, refuse, replacing_all, write_json
 from miniclip.data.dataset import printable
 
 MARK = "<!-- written by miniclip -->"  # the last line of report.md
@@ -121,17 +121,18 @@ def earlier_results(out):
 def write_results(out, results):
     """Write results.json. It keeps the sections of earlier commands about the same model, and about
     the same of each of ABOUT that both have. Another earlier file is renamed first."""
-    before = earlier_results(out)  # another command may have written meanwhile
-    alike = (len({before.get(key), results.get(key)} - {None}) < 2 for key in ABOUT)
-    same = before.get("model") == results["model"] and all(alike)
-    if before and not same:
-        names = (out / f"results.old{k}.json" for k in itertools.count())
-        old = next(name for name in names if not name.exists())
-        (out / "results.json").replace(old)
-        print(
-            "\nresults.json was about another model, other pairs or other pictures; its content is "
-            f"now in {old.name}"
-        )
-        before = {}
-    commands = before.get("commands", {}) | results["commands"]
-    write_json(out / "results.json", before | results | {"commands": commands})
+    with locked(out):  # or of two commands at once one would lose the other's sections
+        before = earlier_results(out)  # another command may have written meanwhile
+        alike = (len({before.get(key), results.get(key)} - {None}) < 2 for key in ABOUT)
+        same = before.get("model") == results["model"] and all(alike)
+        if before and not same:
+            names = (out / f"results.old{k}.json" for k in itertools.count())
+            old = next(name for name in names if not name.exists())
+            (out / "results.json").replace(old)
+            print(
+                "\nresults.json was about another model, other pairs or other pictures; its content is "
+                f"now in {old.name}"
+            )
+            before = {}
+        commands = before.get("commands", {}) | results["commands"]
+        write_json(out / "results.json", before | results | {"commands": commands})
