@@ -149,8 +149,7 @@ def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -
     is nothing to look for, or if the text does not fit into the context.
     """
     parts = [] if image is None else [F.normalize(image[None].float(), dim=-1)]
-    if not has_words(text):  # only spaces, or characters that cannot be seen
-        text = ""
+    text = text if has_words(text) else ""  # only spaces, or characters that cannot be seen
     width, given = encoder.model.config["embed_dim"], None if image is None else tuple(image.shape)
     refuse(
         {
@@ -240,11 +239,12 @@ def main(text, folder, index, checkpoint, device, threads, image, k, grid, overw
         check_new(grid, overwrite)
     opened, encoder = open_search(folder, index, checkpoint, device, threads)
     is_root = not folder and os.path.isdir(text) and Path(text).resolve() == opened.root.resolve()
-    root = os.path.realpath(opened.root) + os.sep
-    drawn = os.path.realpath(grid or "").removeprefix(root).replace(os.sep, "/")
+    drawn = os.path.realpath(grid or "").removeprefix(os.path.realpath(opened.root) + os.sep)
     refuse(
         {
-            f"--grid {grid} is a picture of the index; choose another name": drawn in opened.paths,
+            f"--grid {grid} is a picture of the index; choose another name": (
+                drawn.replace(os.sep, "/") in opened.paths
+            ),
             f"--grid {grid} leads to an index; choose another name": (
                 os.path.basename(os.path.realpath(grid or "")) in OURS
             ),

@@ -259,6 +259,19 @@ def test_an_index_that_became_anothers_is_not_shown(copied, client_of, tmp_path)
     assert "another folder's" in sentence(client.get("/about"), 400)
 
 
+def test_a_browser_elsewhere_gets_the_path_of_the_folder_in_no_sentence(copied, client_of):
+    (folder, _), elsewhere = copied, {"REMOTE_ADDR": "192.168.1.7"}
+    client = client_of(folder)
+    for gone, words in (
+        ("**/*.*g", "first pictures are not in"),
+        (".miniclip/*", "cannot be read"),
+    ):
+        for path in folder.glob(gone):
+            path.unlink()
+        here, there = (client.get("/about", environ_base=at).text for at in ({}, elsewhere))
+        assert str(folder) in here and str(folder.parent) not in there and words in there
+
+
 @pytest.mark.parametrize(
     "path",
     [
