@@ -84,7 +84,7 @@ def read(
                 _check_scans(image.fp.read(MOST_PICTURE_BYTES))
             if is_file and side and image.format != "HEIF":  # its thumbnail may be another
                 # from now on the JPEG is decoded at the size that the factor gives
-                factor = 1 << max(1, min(image.size) // side).bit_length() - 1
+                factor = 1 << max(1, min(image.size) // int(side)).bit_length() - 1
                 image.draft(None, [edge // factor for edge in image.size])
             is_large = image.width * image.height > LARGE_PIXELS
             # two threads must not decode one PIL image at the same time

@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from miniclip.common import UserError, refuse, refusing, replacing
+from miniclip.common import UserError, checked, refuse, refusing, replacing
 from miniclip.data.dataset import fingerprint, printable
 from miniclip.data.files import normal
 from miniclip.weights import reading
@@ -87,7 +87,8 @@ class Index:
         return len(self.paths)
 
     @classmethod
-    def open(cls, place: Path, write: bool = False) -> "Index":
+    @checked
+    def open(cls, place: str | Path, write: bool = False) -> "Index":
         """The index in the folder `place`, which a killed process may have left unfinished.
 
         write: also roll back what a process had half written when it was killed. Raises UserError

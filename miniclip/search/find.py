@@ -110,24 +110,27 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     length one, because their products would be no cosines, and if a cosine is above one, or not
     finite.
     """
-    width, given = features.shape[-1], tuple(query.shape)
+    width, given = (features.shape or [0])[-1], tuple(query.shape)
     refuse(
         {
             "features must be (N, E)": features.ndim != 2 or not width,
+            f"features must be float16, float32 or float64, not {features.dtype}": (
+                features.dtype not in ("f2", "f4", "f8")  # nor with the bytes in another order
+            ),
             f"k must be at least 1, not {k}": k < 1,
             f"the query must have the shape ({width},), not {given}": given != (width,),
             "the query must be of length one, as the function query returns it": not (
-                abs(query.float().norm() - 1) < 0.01
+                query.is_floating_point() and abs(query.float().norm() - 1) < 0.01
             ),
         }
     )
     step = max(1, BLOCK // width)
     blocks = (
-        # torch warns of an array that may not be written to
-        torch.from_numpy(np.require(features[start : start + step], requirements="W"))
+        # torch warns of an array that may not be written to, and takes no reversed one
+        torch.from_numpy(np.require(features[start : start + step], requirements="CW"))
         for start in range(0, max(1, len(features)), step)
     )
-    cosines = torch.cat([block.float() @ query.float() for block in blocks])
+    cosines = torch.cat([block.float() @ query.float().cpu() for block in blocks])
     # a row that is too long could come first for any query; NaN is refused as well
     lengths = np.linalg.norm(features[:step].astype("f4"), axis=1)
     is_unit = (cosines.abs() < 1.01).all() and np.allclose(lengths, 1, atol=0.01)
@@ -148,7 +151,7 @@ def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -
     image: the picture's features (E,), or None. They are normalized, too. Raises UserError if there
     is nothing to look for, or if the text does not fit into the context.
     """
-    parts = [] if image is None else [F.normalize(image[None].float(), dim=-1)]
+    parts = [] if image is None else [F.normalize(image[None].float().cpu(), dim=-1)]
     text = text if has_words(text) else ""  # only spaces, or characters that cannot be seen
     width, given = encoder.model.config["embed_dim"], None if image is None else tuple(image.shape)
     refuse(
@@ -165,7 +168,9 @@ def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -
     total = torch.cat(parts).sum(0)
     refuse(
         {
-            "the features of the query are zeros, or add up to zero; change it": not total.any(),
+            "the features of the query are zeros, or add up to zero, or are not finite; change it": (
+                not 0 < total.norm() < float("inf")
+            ),
         }
     )
     return F.normalize(total, dim=0)

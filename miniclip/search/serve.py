@@ -195,7 +195,9 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         if flask.request.path != "/" and reading.acquire(blocking=False):
             try:
                 old, first = current
-                if old.stamp != [fingerprint(old.place / name) for name in (FILE, OLD)]:
+                if old.place and old.stamp != [
+                    fingerprint(old.place / name) for name in (FILE, OLD)
+                ]:
                     with in_words(
                         "the index cannot be read; open this page on its own machine to see why",
                         *[] if g.is_here else [UserError],

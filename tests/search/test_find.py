@@ -93,7 +93,7 @@ def test_the_grid_draws_what_was_found_even_if_one_is_gone(tmp_path, checkpoint,
     assert "drawn in " in said(main, arguments, capsys)
     with Image.open(tmp_path / "a/g.png") as grid:
         assert grid.width > grid.height > 200
-    assert find.thumbnail(tmp_path / "in/wide.png").size == (256, 9)
+    assert find.thumbnail(tmp_path / "in/wide.png", np.int64(256)).size == (256, 9)
 
 
 def test_wrong_input_is_one_sentence(root, checkpoint, tmp_path, refused):
@@ -148,6 +148,7 @@ def test_a_query_is_of_32_bits_and_read_only_features_are_searched_silently(enco
     wanted = find.query(without, image=torch.from_numpy(np.eye(128)[3]))
     assert wanted.dtype == torch.float32
     assert nearest(features, wanted, 1)[1].tolist() == [3] and not recwarn.list
+    assert nearest(features[::-1], wanted, 1)[1].tolist() == [124]
 
 
 def test_a_search_inside_autocast_finds_what_it_finds_outside():
@@ -173,7 +174,12 @@ def test_the_length_of_a_pictures_features_does_not_matter_beside_words(encoder)
             "are zeros, or add up to zero",
             lambda e: find.query(e, image=torch.zeros(128)),
         ),
+        ("or are not finite", lambda e: find.query(e, "a", torch.full((128,), torch.nan))),
         ("the query is empty", lambda _: find.query(open_encoder("web"), "\u200b")),
+        ("must be float16", lambda _: nearest(np.eye(8, dtype=">f2"), torch.eye(8)[0], 1)),
+        ("must be \\(N, E\\)", lambda _: nearest(np.array(1.0), torch.eye(8)[0], 1)),
+        ("must be of length one", lambda _: nearest(np.eye(8), torch.eye(8)[0] + 0j, 1)),
+        ("place must be of type str or Path, not None", lambda _: Index.open(None)),
     ],
 )
 def test_what_is_wrong_in_python_is_one_sentence(encoder, words, call):

@@ -57,7 +57,8 @@ def client_of(encoder):
 
 
 def test_a_number_means_nothing_after_the_command_was_started_again(index, encoder):
-    samples = [serve.create_app(index, encoder).test_client().get("/about") for _ in "ab"]
+    indexes = (index, replace(index, place=None))  # the second is one that was never in a file
+    samples = [serve.create_app(i, encoder).test_client().get("/about") for i in indexes]
     first, second = ({each["row"] for each in s.get_json()["sample"]} for s in samples)
     assert not first & second
 
