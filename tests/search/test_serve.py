@@ -519,7 +519,9 @@ const takes = (text, html) => {
   return taken;
 };
 const main = async () => {
+  $("#text").value = "words that are typed at once";
   await said("#count");
+  const typed = $("#text").value;
   const file = new File([await fs.openAsBlob(picture)], "picture.png");
   fs.appendFileSync(picture, "edited");
   $("#query").onchange({target: {files: [file]}});
@@ -527,13 +529,13 @@ const main = async () => {
   $("#search").hidden = true;
   const cells = takes("cat\\ndog", "<table>");
   const web = takes("", "<img>"), finder = takes("a.png", "");
-  console.log(JSON.stringify({wrong, cells, web, finder}));
+  console.log(JSON.stringify({wrong, cells, web, finder, typed}));
 };
 main();
 """
 
 
-def test_cells_that_are_pasted_are_no_picture_and_a_file_that_was_edited_is_chosen_again(tmp_path):
+def test_pasted_cells_an_edited_file_and_words_that_are_typed_before_the_page_is_ready(tmp_path):
     """A spreadsheet puts its cells on the clipboard as text, and as a picture too."""
     node = shutil.which("node") or shutil.which("node", path=os.path.dirname(sys.executable))
     if not node:
@@ -543,7 +545,7 @@ def test_cells_that_are_pasted_are_no_picture_and_a_file_that_was_edited_is_chos
     said = subprocess.run(command, capture_output=True, text=True, timeout=100)
     assert json.loads(said.stdout or said.stderr) == {
         "wrong": "This file has changed, or is gone, since it was chosen; choose it again.",
-        **dict(cells=False, web=True, finder=True),
+        **dict(cells=False, web=True, finder=True, typed="words that are typed at once"),
     }
 
 
