@@ -119,8 +119,8 @@ class Index:
         present = any(os.path.exists(self.path(row)) for row in range(min(9, len(self))))
         so = {
             "the index is not finished: run python -m miniclip.search index again": not self.finished,
-            f"the first pictures are not in {printable(self.root if whole else self.root.name)}, or "
-            "cannot be read; was something moved?": not present,
+            f"the first pictures are not in {printable(self.root if whole else self.root.name)}, "
+            "or cannot be read; was something moved?": not present,
         }
         return [sentence for sentence, is_so in so.items() if is_so]
 

@@ -22,7 +22,7 @@ from miniclip.bpe.cleaning import has_words
 from miniclip.common import check_new, checked, command, number, path, refuse, refusing
 from miniclip.data import image_io
 from miniclip.data.dataset import BadPicture, printable
-from miniclip.search.database import FOLDER, OURS, Index
+from miniclip.search.database import FOLDER, Index
 from miniclip.search.embed import MACHINE, Encoder, open_encoder
 from miniclip.zeroshot import encode_tensors, encode_texts
 
@@ -168,7 +168,7 @@ def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -
     total = torch.cat(parts).sum(0)
     refuse(
         {
-            "the features of the query are zeros, or add up to zero, or are not finite; change it": (
+            "the features of the query are zeros, add up to zero, or are not finite; change it": (
                 not 0 < total.norm() < float("inf")
             ),
         }
@@ -235,8 +235,11 @@ def main(text, folder, index, checkpoint, device, threads, image, k, grid, overw
             f"--grid {grid} is the picture of --image; choose another name": (
                 grid and image and os.path.realpath(grid) == os.path.realpath(image)
             ),
-            f"--grid {grid} must be a name with .png, .pdf or .svg at its end, such as grid.png": (
-                grid and grid.suffix not in (".png", ".pdf", ".svg")
+            f"--grid {grid} must be a name with .png, .pdf or .svg at its end, such as grid.png, "
+            "and not a link to another kind of file": (
+                grid
+                and {grid.suffix, os.path.splitext(os.path.realpath(grid))[1]}
+                - {".png", ".pdf", ".svg"}
             ),
         }
     )
@@ -249,9 +252,6 @@ def main(text, folder, index, checkpoint, device, threads, image, k, grid, overw
         {
             f"--grid {grid} is a picture of the index; choose another name": (
                 drawn.replace(os.sep, "/") in opened.paths
-            ),
-            f"--grid {grid} leads to an index; choose another name": (
-                os.path.basename(os.path.realpath(grid or "")) in OURS
             ),
             f"{printable(text)} is the folder of the index; give the words before it": (
                 is_root and not image

@@ -105,7 +105,9 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         if 0 <= row < len(g.index):
             return row
         flask.abort(
-            404, f"there is no picture {printable(text, 20)} in the index now; leave it out, and search again"
+            404,
+            f"there is no picture {printable(text, 20)} in the index now; leave it out, and "
+            "search again",
         )
 
     def listed(row):

@@ -438,6 +438,14 @@ REFUSED = {
         "ln -s in/00001.png link.png",
         "keeps in/00001.png find cup in --grid link.png --overwrite",
     ),
+    **{
+        f"a_grid_over_{name}_behind_a_link": (
+            "must be a name with .png.* and not a link to another kind of file",
+            f"ln -s {file} link.png",
+            f"keeps {file} find cup in --grid link.png --overwrite",
+        )
+        for name, file in (("the_model", "model.pt"), ("the_index", f"in/.miniclip/{FILE}"))
+    },
     "a_grid_over_the_picture_that_is_searched_for": (
         "is the picture of --image",
         "cp in/00001.png mine.png",
