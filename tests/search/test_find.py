@@ -171,7 +171,7 @@ def test_the_length_of_a_pictures_features_does_not_matter_beside_words(encoder)
         ("path must be of type str or Path, not None", lambda _: find.draw([], None)),
         ("there are no pictures to draw", lambda _: find.draw([], "a.png")),
         (
-            "are zeros, or add up to zero",
+            "are zeros, add up to zero",
             lambda e: find.query(e, image=torch.zeros(128)),
         ),
         ("or are not finite", lambda e: find.query(e, "a", torch.full((128,), torch.nan))),
