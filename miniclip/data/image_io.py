@@ -14,6 +14,7 @@ import itertools
 import os
 import re
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +31,9 @@ MAX_COSTLY_PIXELS = 60_000_000
 LARGE_PIXELS = 25_000_000  # to save memory, threads take turns with pictures above this
 _large_one, NO_LOCK = threading.Lock(), contextlib.nullcontext()
 MOST_SCANS = 100  # a progressive JPEG has about ten, and each scan is decoded at the full size
-MOST_READS = 100_000  # to find a header: Pillow searches a damaged file byte by byte
+# reads to find a header, which Pillow searches byte by byte in a damaged file; chunks of a PNG
+MOST_READS = 100_000
+MOST_SECONDS = 8  # of a core, for a header, or for pixels that Pillow decodes in Python
 MOST_PICTURE_BYTES = 64 << 20  # in a shard or a COSTLY format: such a file is read as a whole
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # where a segment of a JPEG begins
 # glibc keeps blocks of less than 32 MiB that a thread has freed. After eight pictures of 100
@@ -81,7 +84,7 @@ def read(
                 _check_scans(image.fp.read(MOST_PICTURE_BYTES))
             if is_file and side and image.format != "HEIF":  # its thumbnail may be another
                 # from now on the JPEG is decoded at the size that the factor gives
-                factor = 1 << max(1, int(min(image.size) // side)).bit_length() - 1
+                factor = 1 << max(1, min(image.size) // int(side)).bit_length() - 1
                 image.draft(None, [edge // factor for edge in image.size])
             is_large = image.width * image.height > LARGE_PIXELS
             # two threads must not decode one PIL image at the same time
@@ -93,7 +96,8 @@ def read(
             upright.info = {}  # without EXIF, so that nobody turns it again
             return upright
         except Exception as error:  # noqa: BLE001  a damaged file makes decoders raise anything
-            raise BadPicture(f"damaged: {str(error).strip() or type(error).__name__}") from None
+            damaged = "" if isinstance(error, UserError) else "damaged: "
+            raise BadPicture(damaged + (str(error).strip() or type(error).__name__)) from None
 
 
 def _check_scans(data):
@@ -109,15 +113,16 @@ def _check_scans(data):
 
 def _check_chunks(file):
     """Raise BadPicture if a chunk of a PNG is large and holds no pixels, because Pillow would read
-    the whole chunk. The first million chunks are looked at."""
+    the whole chunk, or if there are too many chunks, which Pillow reads one by one."""
     file.seek(8)
-    for _ in range(10**6):
+    for _ in range(MOST_READS):
         head = file.read(8)
         if head[4:] != b"IDAT" and int.from_bytes(head[:4], "big") > MOST_PICTURE_BYTES:
             raise BadPicture(f"a chunk without pixels of more than {MOST_PICTURE_BYTES >> 20} MiB")
         if len(head) < 8 or head[4:] == b"IEND":
             return
         file.seek(int.from_bytes(head[:4], "big") + 4, os.SEEK_CUR)
+    raise BadPicture(f"a PNG of more than {MOST_READS:,} chunks")
 
 
 @contextlib.contextmanager
@@ -142,8 +147,7 @@ def _opened(source):
             reason = getattr(error, "strerror", None) or "not a picture that can be read"
             raise BadPicture(reason.lower()) from None
         width, height = image.size
-        costly = image.format in COSTLY or image.mode == "CMYK"
-        most = MAX_COSTLY_PIXELS if costly else MAX_PIXELS
+        most = MAX_COSTLY_PIXELS if image.format in COSTLY or image.mode == "CMYK" else MAX_PIXELS
         refuse(
             {
                 f"its levels have {ODD_LEVELS}; save it with 8 bits": has_odd_levels(image),
@@ -175,12 +179,21 @@ def _of_file(source, files):
     if start.startswith(b"\x89PNG"):
         _check_chunks(file)
     file.seek(0)
+    if start[:2] in (b"P1", b"P2", b"P3"):  # a PPM as text: Pillow copies a megabyte per comment
+        file = io.BytesIO(re.sub(rb"#[^\r\n]*", b"", file.read(MOST_PICTURE_BYTES)))
     if is_small and HEIC.match(start):
         with in_words("HEIC needs pillow-heif; pip install 'miniclip[app]'", ImportError):
             from pillow_heif import HeifImageFile
         return HeifImageFile(file)
-    read, reads = file.read, itertools.count()
-    file.read = lambda *size: read(*size) if next(reads) < MOST_READS else b""
+    read, reads, end = file.read, itertools.count(), time.thread_time() + MOST_SECONDS
+
+    def in_time(*size):
+        refuse({"it takes too long to decode": time.thread_time() > end}, BadPicture)
+        return read(*size)
+
+    files.callback(vars(file).clear)  # or the file and its own `read` would keep each other
+    file.read = lambda *size: in_time(*size) if next(reads) < MOST_READS else b""
     image = Image.open(file, formats=[f for f in FORMATS if is_small or f not in COSTLY])
-    del file.read
+    slow = any(tile[0] in Image.DECODERS for tile in image.tile)  # a decoder in Python
+    file.read = in_time if slow or len(image.tile) > 1 else read
     return image

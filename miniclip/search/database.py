@@ -113,13 +113,14 @@ class Index:
         path."""
         return self.root / self.paths[row]
 
-    def warnings(self) -> list[str]:
-        """Sentences that warn somebody who searches in this index."""
+    def warnings(self, whole: bool = True) -> list[str]:
+        """Sentences that warn somebody who searches in this index. whole: whether they give the
+        whole path of the folder, and not only its name."""
         present = any(os.path.exists(self.path(row)) for row in range(min(9, len(self))))
         so = {
             "the index is not finished: run python -m miniclip.search index again": not self.finished,
-            f"the first pictures are not in {printable(self.root)}, or cannot be read; was something "
-            "moved?": not present,
+            f"the first pictures are not in {printable(self.root if whole else self.root.name)}, "
+            "or cannot be read; was something moved?": not present,
         }
         return [sentence for sentence, is_so in so.items() if is_so]
 
@@ -381,8 +382,7 @@ def _checked(about, place):
         "place": place,
         "stamp": [fingerprint(place / name) for name in (FILE, OLD)],
     }
-    width = about.pop("width")
-    return about, width
+    return about, about.pop("width")
 
 
 def _decoded(names, features):

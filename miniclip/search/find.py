@@ -22,7 +22,7 @@ from miniclip.bpe.cleaning import has_words
 from miniclip.common import check_new, checked, command, number, path, refuse, refusing
 from miniclip.data import image_io
 from miniclip.data.dataset import BadPicture, fingerprint, printable
-from miniclip.search.database import FOLDER, OURS, Index
+from miniclip.search.database import FOLDER, Index
 from miniclip.search.embed import MACHINE, Encoder, open_encoder
 from miniclip.zeroshot import encode_tensors, encode_texts
 
@@ -113,7 +113,7 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     width, given = features.shape[1:], tuple(query.shape)
     refuse(
         {
-            "features must be (N, E), of float16, float32 or float64": (
+            "features must be (N, E), of float16, float32 or float64": (  # in this machine's order
                 len(width) != 1 or width == (0,) or features.dtype not in ("f2", "f4", "f8")
             ),
             f"k must be at least 1, not {k}": k < 1,
@@ -122,13 +122,13 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
                 query.is_complex() or query.layout != torch.strided
             ),
             "the query must be of length one, as the function query returns it": not (
-                abs(query.float().norm() - 1) < 0.01
+                query.is_floating_point() and abs(query.float().norm() - 1) < 0.01
             ),
         }
     )
     step = max(1, BLOCK // features.shape[1])
     blocks = (
-        # torch warns of an array that may not be written to, and takes none in reversed order
+        # torch warns of an array that may not be written to, and takes no reversed one
         torch.from_numpy(np.require(features[start : start + step], requirements="CW"))
         for start in range(0, max(1, len(features)), step)
     )
@@ -153,7 +153,7 @@ def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -
     image: the picture's features (E,), or None. They are normalized, too. Raises UserError if there
     is nothing to look for, or if the text does not fit into the context.
     """
-    parts = [] if image is None else [F.normalize(image[None].float(), dim=-1)]
+    parts = [] if image is None else [F.normalize(image[None].float().cpu(), dim=-1)]
     text = text if has_words(text) else ""  # only spaces, or characters that cannot be seen
     width, given = encoder.model.config["embed_dim"], None if image is None else tuple(image.shape)
     refuse(
@@ -170,8 +170,9 @@ def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -
     total = torch.cat(parts).sum(0)
     refuse(
         {
-            "the features of the query are zeros, or add up to zero; change it": not total.any(),
-            "the features of the query are NaN or infinite": not total.isfinite().all(),
+            "the features of the query are zeros, add up to zero, or are not finite; change it": (
+                not 0 < total.norm() < float("inf")
+            ),
         }
     )
     return F.normalize(total, dim=0)
@@ -233,8 +234,11 @@ def main(text, folder, index, checkpoint, device, threads, image, k, grid, overw
                 and not os.path.isdir(os.path.join(folder or ".", FOLDER))
             ),
             "--overwrite is for --grid": overwrite and not grid,
-            f"--grid {grid} must be a name with .png, .pdf or .svg at its end, such as grid.png": (
-                grid and grid.suffix not in (".png", ".pdf", ".svg")
+            f"--grid {grid} must be a name with .png, .pdf or .svg at its end, such as grid.png, "
+            "and not a link to another kind of file": (
+                grid
+                and {grid.suffix, os.path.splitext(os.path.realpath(grid))[1]}
+                - {".png", ".pdf", ".svg"}
             ),
         }
     )
@@ -246,14 +250,11 @@ def main(text, folder, index, checkpoint, device, threads, image, k, grid, overw
     pictures = (opened.path(row) for row in range(len(opened)))
     refuse(
         {
-            f"--grid {grid} is the picture of --image or the model; choose another name": (
-                drawn and drawn in [fingerprint(file)[1:] for file in (image, encoder.file) if file]
+            f"--grid {grid} is the picture of --image; choose another name": (
+                drawn and image and drawn == fingerprint(image)[1:]
             ),
             f"--grid {grid} is a picture of the index; choose another name": (
                 drawn and drawn in (fingerprint(picture)[1:] for picture in pictures)
-            ),
-            f"--grid {grid} leads to an index; choose another name": (
-                os.path.basename(os.path.realpath(grid or "")) in OURS
             ),
             f"{printable(text)} is the folder of the index; give the words before it": (
                 is_root and not image

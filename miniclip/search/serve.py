@@ -105,18 +105,19 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         if 0 <= row < len(g.index):
             return row
         flask.abort(
-            404, f"there is no picture {printable(text, 20)} in the index now; search again"
+            404,
+            f"there is no picture {printable(text, 20)} in the index now; leave it out, and "
+            "search again",
         )
 
     def listed(row):
-        """What the page says about a picture. Only browsers on this machine, and those that ask
-        through a proxy on this machine, get its whole path."""
-        is_here = ipaddress.ip_address(flask.request.remote_addr).is_loopback
-        path = os.path.abspath(g.index.path(row)) if is_here else g.index.paths[row]
+        """What the page says about a picture."""
         return {
             "row": g.first + row,
             "name": printable(g.index.paths[row], 200),
-            "path": pasteable(path),
+            "path": pasteable(
+                os.path.abspath(g.index.path(row)) if g.is_here else g.index.paths[row]
+            ),
         }
 
     def parameters(*names):
@@ -159,8 +160,9 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
             flask.abort(503, "other files are waiting to be decoded; send yours again later")
         try:
             with decoding:  # a form would be kept in a file
-                upload = io.BytesIO(flask.request.get_data(cache=False))
-                return None, picture_features(encoder, upload, "this file")
+                return None, picture_features(
+                    encoder, io.BytesIO(flask.request.get_data(cache=False)), "this file"
+                )
         finally:
             sent_files.release()
 
@@ -190,11 +192,19 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         """Read the index again if a file of it has changed. Other requests use the one before
         meanwhile."""
         nonlocal current
+        # only browsers on this machine, and those that ask through a proxy on it, get whole paths
+        g.is_here = ipaddress.ip_address(flask.request.remote_addr).is_loopback
         if flask.request.path != "/" and reading.acquire(blocking=False):
             try:
                 old, first = current
-                if old.stamp != [fingerprint(old.place / name) for name in (FILE, OLD)]:
-                    new = Index.open(old.place)
+                if old.place and old.stamp != [
+                    fingerprint(old.place / name) for name in (FILE, OLD)
+                ]:
+                    with in_words(
+                        "the index cannot be read; open this page on its own machine to see why",
+                        *[] if g.is_here else [UserError],
+                    ):
+                        new = Index.open(old.place)
                     refuse(
                         {
                             "the index is now another folder's or another model's; stop the "
@@ -228,7 +238,7 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
             "pictures": len(g.index),
             "folder": printable(g.root.name or g.root),
             "model": printable(os.path.basename(encoder.file)),
-            "warnings": g.index.warnings(),
+            "warnings": g.index.warnings(g.is_here),
             "max_upload": MAX_UPLOAD,
             "max_answers": MAX_ANSWERS,
             # 24 at most
@@ -250,10 +260,9 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
     @app.route("/search", methods=["GET", "POST"])
     def search():
         asked = parameters("text", "like", "k")
-        wanted_k = asked.get("k", "24")
-        is_number = re.fullmatch("[0-9]{1,3}", wanted_k) and 1 <= int(wanted_k) <= MAX_ANSWERS
-        refuse({f"k must be a whole number from 1 to {MAX_ANSWERS}": not is_number})
-        k = int(wanted_k)
+        k = asked.get("k", "24")
+        k = int(k) if re.fullmatch("[0-9]{1,3}", k) else 0
+        refuse({f"k must be a whole number from 1 to {MAX_ANSWERS}": not 1 <= k <= MAX_ANSWERS})
         own, image = chosen(asked.get("like"))
         refuse({"the file is empty": flask.request.method == "POST" and image is None})
         wanted = query(encoder, asked.get("text", ""), image)
@@ -263,7 +272,7 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
             "found": [listed(row) | {"cosine": cosine} for row, cosine in found],
             "like": None if own is None else listed(own),
             "pictures": len(g.index),
-            "warnings": g.index.warnings(),
+            "warnings": g.index.warnings(g.is_here),
         }
 
     @app.post("/classify")
@@ -308,8 +317,9 @@ def listen(host: str, port: int) -> socket.socket:
     """A socket that listens at a host and a port. port: 0 for any free port. Raises UserError if
     nothing can listen there."""
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family)
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
+        )
     # TypeError: a name with a NUL; OverflowError: a port above 65,535
     except (OSError, UnicodeError, TypeError, OverflowError) as error:
         reason = str(getattr(error, "strerror", None) or error).partition(" (")[0].rstrip(".")

@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from miniclip.data import open_pairs
+from miniclip.data import image_io, open_pairs
 from miniclip.data.dataset import BadPicture
 from miniclip.data.image_io import check, read
 from miniclip.data.threads import in_threads, read_all
 from miniclip.data.transforms import MEAN, STD, Preprocess, normalize
 from tests.attacks import attack, table
 from tests.data.tars import heic, png, png_chunk
+from tests.shared import must_refuse
 
 SOS = b"\xff\xda"
 WEBP = bytes.fromhex(
@@ -50,6 +51,24 @@ def a_jpeg_of_six_thousand_scans(folder):
     data = encoded("L", (4000, 4000), "JPEG", progressive=True)
     at = data.rindex(SOS)
     read(data[:at] + data[at:-2] * 6000 + data[-2:])
+
+
+@attack(code=0)
+def pictures_that_pillow_reads_in_python_for_minutes(folder):
+    image_io.MOST_SECONDS = 0.2
+    jpeg, one = encoded("L", (9, 9), "JPEG"), encoded("L", (1, 1), "PNG")
+    exif = struct.pack(">HH", 0xFFE1, 1008) + b"Exif\0\0" + bytes(1000)
+    bmp = struct.pack("<2s3I3I2H6I", b"BM", 0, 0, 1078, 40, 999, 999, 1, 8, 1, *[0] * 5)
+    for words, data in (
+        ("takes too long", jpeg[:2] + exif * 30_000 + jpeg[2:]),  # Pillow joins them one by one
+        ("takes too long", b"P5 5000 5000 99 " + bytes(5000 * 5000)),
+        ("takes too long", bmp + bytes(9 << 20)),  # empty rows, run by run
+        ("takes too long", encoded("L", (1, 500_000), "TIFF", tiffinfo={278: 1})),  # in strips
+        ("more than 100,000 chunks", one[:-12] + png_chunk(b"prVt", b"") * 10**6 + one[-12:]),
+    ):
+        must_refuse(words, read, data)
+    ppm = b"P3 1 1 255\n" + b"#\n" * (1 << 19) + b"9 9 9"  # for each comment it copies the others
+    assert read(ppm).getpixel((0, 0)) == (9, 9, 9)
 
 
 def holed_png(before):

@@ -444,11 +444,14 @@ REFUSED = {
         "index in",
         "keeps mine.png find cup in --grid mine.png --overwrite",
     ),
-    "a_grid_over_the_model": (
-        "is the picture of --image or the model",
-        "ln -s model.pt g.png",
-        "keeps model.pt find cup in --grid g.png --overwrite",
-    ),
+    **{
+        f"a_grid_over_{name}_behind_a_link": (
+            "must be a name with .png.* and not a link to another kind of file",
+            f"ln -s {file} link.png",
+            f"keeps {file} find cup in --grid link.png --overwrite",
+        )
+        for name, file in (("the_model", "model.pt"), ("the_index", f"in/.miniclip/{FILE}"))
+    },
     "a_grid_over_the_picture_that_is_searched_for": (
         "is the picture of --image",
         "cp in/00001.png mine.png",

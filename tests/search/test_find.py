@@ -173,21 +173,15 @@ def test_the_length_of_a_pictures_features_does_not_matter_beside_words(encoder)
         ("path must be of type str or Path, not None", lambda _: find.draw([], None)),
         ("there are no pictures to draw", lambda _: find.draw([], "a.png")),
         (
-            "are zeros, or add up to zero",
+            "are zeros, add up to zero",
             lambda e: find.query(e, image=torch.zeros(128)),
         ),
-        ("NaN or infinite", lambda e: find.query(e, "cup", torch.full((128,), np.nan))),
+        ("or are not finite", lambda e: find.query(e, "a", torch.full((128,), torch.nan))),
         ("the query is empty", lambda _: find.query(open_encoder("web"), "\u200b")),
-        ("place must be of type str or Path, not None", lambda _: Index.open(None)),
-        (
-            ", of float16, float32 or",
-            lambda _: nearest(np.array(1.0), torch.eye(1)[0], 1),
-        ),
-        (
-            ", of float16, float32 or",
-            lambda _: nearest(np.eye(3).astype(">f4"), torch.eye(3)[0], 1),
-        ),
+        (", of float16, float32 or", lambda _: nearest(np.array(1.0), torch.eye(1)[0], 1)),
+        (", of float16, float32 or", lambda _: nearest(np.eye(3, dtype=">f4"), torch.eye(3)[0], 1)),
         ("of real numbers", lambda _: nearest(np.eye(3), torch.eye(3)[0] * (0.6 + 0.8j), 1)),
+        ("place must be of type str or Path, not None", lambda _: Index.open(None)),
     ],
 )
 def test_what_is_wrong_in_python_is_one_sentence(encoder, words, call):

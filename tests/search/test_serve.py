@@ -57,7 +57,8 @@ def client_of(encoder):
 
 
 def test_a_number_means_nothing_after_the_command_was_started_again(index, encoder):
-    samples = [serve.create_app(index, encoder).test_client().get("/about") for _ in "ab"]
+    indexes = (index, replace(index, place=None))  # the second is one that was never in a file
+    samples = [serve.create_app(i, encoder).test_client().get("/about") for i in indexes]
     first, second = ({each["row"] for each in s.get_json()["sample"]} for s in samples)
     assert not first & second
 
@@ -257,6 +258,19 @@ def test_an_index_that_became_anothers_is_not_shown(copied, client_of, tmp_path)
     (place / "index.sqlite").unlink()
     write_index(replace(before, root=tmp_path), place)
     assert "another folder's" in sentence(client.get("/about"), 400)
+
+
+def test_a_browser_elsewhere_gets_the_path_of_the_folder_in_no_sentence(copied, client_of):
+    (folder, _), elsewhere = copied, {"REMOTE_ADDR": "192.168.1.7"}
+    client, start = client_of(folder), str(folder)[:12]  # a sentence leaves out a path's middle
+    for gone, words in (
+        ("**/*.*g", "first pictures are not in"),
+        (".miniclip/*", "cannot be read"),
+    ):
+        for path in folder.glob(gone):
+            path.unlink()
+        here, there = (client.get("/about", environ_base=at).text for at in ({}, elsewhere))
+        assert start in here and start not in there and words in there
 
 
 @pytest.mark.parametrize(
@@ -505,7 +519,9 @@ const takes = (text, html) => {
   return taken;
 };
 const main = async () => {
+  $("#text").value = "words that are typed at once";
   await said("#count");
+  const typed = $("#text").value;
   const file = new File([await fs.openAsBlob(picture)], "picture.png");
   fs.appendFileSync(picture, "edited");
   $("#query").onchange({target: {files: [file]}});
@@ -513,13 +529,13 @@ const main = async () => {
   $("#search").hidden = true;
   const cells = takes("cat\\ndog", "<table>");
   const web = takes("", "<img>"), finder = takes("a.png", "");
-  console.log(JSON.stringify({wrong, cells, web, finder}));
+  console.log(JSON.stringify({wrong, cells, web, finder, typed}));
 };
 main();
 """
 
 
-def test_cells_that_are_pasted_are_no_picture_and_a_file_that_was_edited_is_chosen_again(tmp_path):
+def test_pasted_cells_an_edited_file_and_words_that_are_typed_before_the_page_is_ready(tmp_path):
     """A spreadsheet puts its cells on the clipboard as text, and as a picture too."""
     node = shutil.which("node") or shutil.which("node", path=os.path.dirname(sys.executable))
     if not node:
@@ -529,7 +545,7 @@ def test_cells_that_are_pasted_are_no_picture_and_a_file_that_was_edited_is_chos
     said = subprocess.run(command, capture_output=True, text=True, timeout=100)
     assert json.loads(said.stdout or said.stderr) == {
         "wrong": "This file has changed, or is gone, since it was chosen; choose it again.",
-        **dict(cells=False, web=True, finder=True),
+        **dict(cells=False, web=True, finder=True, typed="words that are typed at once"),
     }
 
 
