@@ -12,8 +12,8 @@ A word means a token of the vocabulary here: a whole word if it is frequent, oth
 word.
 """
 
-from miniclip.common import refuse
-from miniclip.model.clip import MODELS, named
+from miniclip.common import checked, refuse
+from miniclip.model.clip import MODELS, named, plain
 from miniclip.objectives.captioning import Captioning, MaskedWords
 from miniclip.objectives.contrastive import Contrastive, ContrastiveBow, Sigmoid
 from miniclip.objectives.ngrams import Ngrams
@@ -43,7 +43,8 @@ def from_config(config):
     return OBJECTIVES[objective](**{k: v for k, v in config.items() if k != "objective"})
 
 
-def create(objective, name, **overrides):
+@checked
+def create(objective: str, name: str, **overrides):
     """A model of MODELS with random weights and the loss of `objective`; else like create_model."""
     name = named(name)
-    return from_config(MODELS[name] | {"name": name, "objective": objective} | overrides)
+    return from_config(plain(MODELS[name] | {"name": name, "objective": objective} | overrides))
