@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from PIL import ExifTags, Image, ImageFilter
 
-from miniclip.common import UserError, refuse
+from miniclip.common import ALSO, refuse
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -126,8 +126,16 @@ class Preprocess:
     def square(self, image: Image.Image) -> torch.Tensor:
         """The middle square before it is normalized: (3, S, S) uint8."""
         size, kind = self.image_size, type(image).__name__
-        if not isinstance(image, Image.Image):
-            raise UserError(f"preprocess takes a PIL image, not a {kind}; PIL.Image.open gives one")
+        refuse(
+            {
+                f"preprocess takes a PIL image, not a {kind}; PIL.Image.open gives one": (
+                    not isinstance(image, Image.Image)
+                ),
+                f"image_size must be a whole number from 1, not {size!r}": (
+                    not isinstance(size, ALSO[int]) or size < 1
+                ),
+            }
+        )
         refuse(
             {
                 "the levels of the image have 32 bits and no fixed range, or 12 bits, or 16 bits "
@@ -135,7 +143,10 @@ class Preprocess:
                 "the image has no pixels": 0 in image.size,
             }
         )
-        image = to_rgb(image)
+        image, size = (
+            to_rgb(image),
+            int(size),
+        )  # products of numpy's small numbers would wrap around
         width, height = image.size
         short = min(width, height)
         w, h = size * width // short, size * height // short  # the size of the resized picture

@@ -40,12 +40,12 @@ def all_minus_clean(right, overlapping, confidence: float = 0.95) -> dict:
     right, overlapping = np.asarray(right), np.asarray(overlapping)
     refuse(
         {
-            f"{len(right)} answers do not go with {len(overlapping)} pictures; there must be one "
-            "answer for each picture, and at least one picture": (
-                len(right) != len(overlapping) or not len(right)
+            f"{right.size} answers do not go with {overlapping.size} pictures; there must be one "
+            "answer for each picture, and at least one picture, in two lists": (
+                not right.shape == overlapping.shape == (right.size,) or not right.size
             ),
             "right and overlapping must be True or False for each picture": (
-                not np.isin([*right, *overlapping], (0, 1)).all()
+                not np.isin(np.append(right, overlapping), (0, 1)).all()
             ),
             f"confidence must be above 0 and below 1, not {confidence}": not 0 < confidence < 1,
         }

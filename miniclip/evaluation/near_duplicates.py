@@ -15,7 +15,7 @@ import re
 import torch
 from torch.nn import functional as F
 
-from miniclip.common import refuse
+from miniclip.common import checked, refuse
 from miniclip.evaluation.features import pixels
 
 SIDE, FINE = 64, 32  # pixels of a thumbnail, and of an aligned comparison
@@ -50,6 +50,7 @@ def thumbnails(source, indices) -> tuple[torch.Tensor, list[int]]:
     return images.permute(0, 3, 1, 2), kept
 
 
+@checked
 def near_duplicates(
     queries: torch.Tensor, known: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -62,9 +63,14 @@ def near_duplicates(
     """
     refuse(
         {
-            "the pixels of queries and known must be from 0 to 1, and not to 255": any(
-                (x.abs() > 2).any() for x in (queries, known)
-            )
+            f"queries and known must be floats (K, 3, {SIDE}, {SIDE})": any(
+                x.shape[1:] != (3, SIDE, SIDE) or not x.is_floating_point()
+                for x in (queries, known)
+            ),
+            "the pixels of queries and known must be from 0 to 1, and not to 255": not all(
+                (x.abs() <= 2).all()
+                for x in (queries, known)  # false for NaN, too
+            ),
         }
     )
     if not len(queries) or not len(known):
