@@ -81,7 +81,12 @@ def grid(cells, path, columns=8) -> None:
     """
     from matplotlib.figure import Figure
 
-    refuse({"there are no pictures to draw": not cells})
+    refuse(
+        {
+            "there are no pictures to draw": not cells,
+            f"columns must be at least 1, not {columns}": columns < 1,
+        }
+    )
     rows = -(-len(cells) // columns)
     above = max(len(title.splitlines()) for _, title, *_ in cells) * TEXT
     height = (1.25 + above + TEXT) * rows
