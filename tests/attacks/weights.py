@@ -1106,7 +1106,7 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
     "no_strength": (lambda: linear_probe.fit(np.ones((2, 3)), [0, 1], 0), "must be above 0"),
     "small_thumbnails": (
         lambda: near_duplicates.near_duplicates(*[torch.ones(1, 3, 32, 32)] * 2),
-        "must be floats .K, 3, 64, 64.",
+        "must be float32 .K, 3, 64, 64.",
     ),
     "thumbnails_that_are_nan": (
         lambda: near_duplicates.near_duplicates(*[torch.full((1, 3, 64, 64), np.nan)] * 2),
