@@ -1068,6 +1068,10 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
         lambda: data_overlap.all_minus_clean(np.ones((2, 2)), np.ones((2, 2))),
         "4 answers do not go with 4 pictures",
     ),
+    "a_text_as_confidence": (
+        lambda: data_overlap.all_minus_clean([1], [0], "0.9"),
+        "confidence must be of type float, not str",
+    ),
     "classes_that_are_names": (lambda: confidence.scores(ROWS, ["a"] * 4), "numbers of classes"),
     "classes_that_are_halves": (
         lambda: confidence.scores(ROWS, torch.full((4,), 0.5)),
@@ -1135,7 +1139,7 @@ def a_folder_in_the_home_of_the_user(folder):
     os.environ["HOME"], tokenizer = str(folder / "home"), our_checkpoint(tiny(), "c.pt")
     save_huggingface(tiny(), "~/a", tokenizer)
     save_huggingface(tiny(), folder=Path("~/b"), tokenizer=tokenizer)
-    plots.lines([({"curve": ([1], [2])}, {})], "~/c.png")
+    plots.lines([({1: ([1], [2])}, {})], "~/c.png")  # a curve may be named by a number
     assert {"a", "b", "c.png"} <= {*os.listdir("home")}
     assert miniclip.load("~/a") and not os.path.exists("~")
 
