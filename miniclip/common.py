@@ -300,8 +300,8 @@ ALSO = {int: numbers.Integral, float: numbers.Real, Path: os.PathLike}
 def checked(function: Callable) -> Callable:
     """Decorator of a function that people call from Python. It raises a UserError if the type of an
     argument does not fit its annotation. The sentence names the argument and both types. In an
-    argument that may be a Path, ~ is expanded, as a shell does. A number or a text of numpy's becomes
-    one of Python's, because sums of numpy's small numbers wrap around.
+    argument that may be a Path, ~ is expanded, as a shell does. A number or a text of numpy's
+    becomes one of Python's, because sums of numpy's small numbers wrap around.
 
     Without this check, such an argument would fail somewhere deep inside, or not at all, because a
     string is also a sequence of letters and True is also the number 1. The elements of a list are

@@ -1140,8 +1140,11 @@ def a_folder_in_the_home_of_the_user(folder):
     save_huggingface(tiny(), "~/a", tokenizer)
     save_huggingface(tiny(), folder=Path("~/b"), tokenizer=tokenizer)
     plots.lines([({1: ([1], [2])}, {})], "~/c.png")  # a curve may be named by a number
-    assert {"a", "b", "c.png"} <= {*os.listdir("home")}
-    assert miniclip.load("~/a") and not os.path.exists("~")
+    assert (
+        {"a", "b", "c.png"} <= {*os.listdir("home")}
+        and miniclip.load("~/a")
+        and not os.path.exists("~")
+    )
 
 
 @attack(code=0)

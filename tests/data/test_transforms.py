@@ -196,5 +196,4 @@ def test_a_picture_that_is_as_it_should_be_is_not_copied_and_another_not_changed
 
 
 def test_the_size_may_be_a_small_number_of_numpy():
-    picture = Image.new("RGB", (400, 300), "red")
-    assert torch.equal(Preprocess(np.uint8(224))(picture), Preprocess(224)(picture))
+    assert Preprocess(np.uint8(224))(Image.new("RGB", (400, 300))).shape == (3, 224, 224)
