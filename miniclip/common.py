@@ -303,6 +303,18 @@ def described(x) -> str:
     return f"a {type(x).__name__}{shape}"
 
 
+def check_list(what: str, given) -> None:
+    """Raise UserError for a collection of texts whose rows would have no order, or be columns."""
+    refuse(
+        {
+            f"{what} must be in an order; give a list, of a dict list(d.values())": (
+                isinstance(given, (dict, set, frozenset))
+            ),
+            f"{what} must be one list; of a table give one column": getattr(given, "ndim", 1) != 1,
+        }
+    )
+
+
 # {type of an annotation: what is accepted for it}: numpy's numbers, whole numbers for float, and
 # other kinds of paths
 ALSO = {int: numbers.Integral, float: numbers.Real, Path: os.PathLike}
@@ -311,7 +323,8 @@ ALSO = {int: numbers.Integral, float: numbers.Real, Path: os.PathLike}
 def checked(function: Callable) -> Callable:
     """Decorator of a function that people call from Python. It raises a UserError if the type of an
     argument does not fit its annotation. The sentence names the argument and both types. In an
-    argument that may be a Path, ~ is expanded, as a shell does.
+    argument that may be a Path, ~ is expanded, as a shell does. A number or a text of numpy's
+    becomes one of Python's, because sums of numpy's small numbers wrap around.
 
     Without this check, such an argument would fail somewhere deep inside, or not at all, because a
     string is also a sequence of letters and True is also the number 1. The elements of a list are
@@ -345,15 +358,18 @@ def _taken(name, value, kinds):
     """The value of an argument, where ~ in a path is expanded. Raises UserError unless it has one
     of the types in `kinds`. An empty string is no path."""
     inside = getattr(value, "_orig_mod", value)  # the model that torch.compile has wrapped
-    fits = isinstance(inside, tuple(ALSO.get(kind, kind) for kind in kinds))
-    if type(value) in (bool, str, bytes):  # a bool is also an int, the others are also Iterable
-        fits = type(value) in kinds
-    if not fits:
-        wanted = " or ".join(kind.__name__.replace("NoneType", "None") for kind in kinds)
-        raise UserError(f"{name} must be of type {wanted}, not {type(inside).__name__}")
+    is_numpys = isinstance(value, (numbers.Number, str)) and hasattr(value, "item")
+    value = value.item() if is_numpys else value  # Python's own
+    # a bool is also an int, and the other two are also Iterable
+    fits = type(value) in kinds or (
+        type(value) not in (bool, str, bytes)
+        and isinstance(inside, tuple(ALSO.get(kind, kind) for kind in kinds))
+    )
+    wanted = " or ".join(kind.__name__.replace("NoneType", "None") for kind in kinds)
     is_path = Path in kinds and isinstance(value, (str, Path))
     refuse(
         {
+            f"{name} must be of type {wanted}, not {type(inside).__name__}": not fits,
             f"{name} must not be empty": is_path and not str(value),
             f"{name} must not hold a NUL character": is_path and "\0" in str(value),
         }
@@ -449,16 +465,18 @@ def machine(device) -> dict:
     }
 
 
+@checked
 def write_json(path: str | Path, results: dict | list) -> None:
     """Write results as indented JSON, atomically."""
     with replacing(path) as file:
         file.write((json.dumps(results, indent=2) + "\n").encode())
 
 
+@checked
 def save_figure(figure, path: str | Path) -> None:
     """Write a matplotlib figure, atomically, with a mark that says that miniclip drew it. A name
     that ends in .pdf or .svg gets that format, and any other name gets a PNG."""
-    kind = {".pdf": "pdf", ".svg": "svg"}.get(Path(path).suffix, "png")
+    kind = {".pdf": "pdf", ".svg": "svg"}.get(Path(path).suffix.lower(), "png")
     mark = {"Software" if kind == "png" else "Creator": "miniclip"}
     with warnings.catch_warnings(), replacing(path) as file:
         warnings.filterwarnings("ignore", "Glyph")  # a glyph that the font lacks is drawn as a box

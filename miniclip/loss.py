@@ -98,21 +98,28 @@ def contrastive_loss(
         logit_scale = double(image.new_zeros(())) + _value(logit_scale)
     elif _value(logit_scale) is None:
         logit_scale = logit_scale.where(logit_scale <= LARGEST_LOG, torch.nan)
-    return Contrastive.apply(image, text, logit_scale, ops, collectives, dtype, chunk)
+    # int, because sums of numpy's small numbers would wrap around
+    return Contrastive.apply(
+        image, text, logit_scale, ops, collectives, dtype, chunk and int(chunk)
+    )
 
 
 def _plan(image, text, logit_scale, backend, precision, chunk):
     """(block operations, dtype of the operands). ValueError for arguments that do not fit."""
-    is_plain = hasattr(logit_scale, "__float__") and not getattr(logit_scale, "shape", ())
-    number = torch.is_tensor(logit_scale) or is_plain
+    is_number = (
+        hasattr(logit_scale, "__float__")
+        and type(logit_scale) is not bool
+        and not getattr(logit_scale, "shape", ())
+    )
     tensors = [x for x in (image, text, logit_scale) if torch.is_tensor(x)]
     refuse({"all three must be dense tensors, not nested": any(x.is_nested for x in tensors)})
-    given = ", ".join(map(described, (image, text, logit_scale)))
     refuse(
         {
             "image and text must be tensors (N, E), and logit_scale a number or a tensor with one "
-            f"element, and not {given}": not (
-                torch.is_tensor(image) and torch.is_tensor(text) and number
+            f"element, and not {', '.join(map(described, (image, text, logit_scale)))}": not (
+                torch.is_tensor(image)
+                and torch.is_tensor(text)
+                and (torch.is_tensor(logit_scale) or is_number)
             )
         }
     )

@@ -61,7 +61,7 @@ def lines(panels, path, rows=1, dashed=(), dots=()) -> None:
                 style = next(markers)
             else:
                 style = "o-" if len(x) < FEW else "-"
-            label = name.replace("$", r"\$")  # text between two $ would be set as mathematics
+            label = str(name).replace("$", r"\$")  # text between two $ would be set as mathematics
             axis.plot(x, y, style, color=colour, label=label, ms=4, linewidth=1.2)
             if ends:
                 axis.fill_between(x, *ends, color=colour, alpha=0.15, linewidth=0)
@@ -81,7 +81,12 @@ def grid(cells, path, columns=8) -> None:
     """
     from matplotlib.figure import Figure
 
-    refuse({"there are no pictures to draw": not cells})
+    refuse(
+        {
+            "there are no pictures to draw": not cells,
+            f"columns must be at least 1, not {columns}": columns < 1,
+        }
+    )
     rows = -(-len(cells) // columns)
     above = max(len(title.splitlines()) for _, title, *_ in cells) * TEXT
     height = (1.25 + above + TEXT) * rows

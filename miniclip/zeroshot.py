@@ -22,7 +22,7 @@ import torch
 from torch.nn import functional as F
 
 from miniclip.bpe.cleaning import has_words
-from miniclip.common import checked, in_words, refuse
+from miniclip.common import check_list, checked, in_words, refuse
 from miniclip.data import transforms
 from miniclip.data.threads import in_threads, read_all
 from miniclip.model.clip import evaluating, own_config
@@ -112,18 +112,6 @@ def encode_tensors(model, batches) -> torch.Tensor:
     return _encode(model, model.encode_image, batches)
 
 
-def _check_list(what, given):
-    """Raise UserError for a collection of texts whose rows would have no order, or be columns."""
-    refuse(
-        {
-            f"{what} must be in an order; give a list, of a dict list(d.values())": (
-                isinstance(given, (dict, set, frozenset))
-            ),
-            f"{what} must be one list; of a table give one column": getattr(given, "ndim", 1) != 1,
-        }
-    )
-
-
 @checked
 def encode_texts(model, tokenizer, texts: str | Iterable, batch_size: int = 512) -> torch.Tensor:
     """Unit features of a list of strings: (len(texts), E) fp32 on the CPU. A text that does not fit
@@ -135,7 +123,7 @@ def encode_texts(model, tokenizer, texts: str | Iterable, batch_size: int = 512)
     - if the model or the tokenizer is not miniclip's;
     - if the tokenizer's vocabulary is not the one that model.config["tokenizer"] names.
     """
-    _check_list("texts", texts)
+    check_list("texts", texts)
     given, trained = getattr(tokenizer, "digest", None), own_config(model).get("tokenizer")
     name = type(tokenizer).__name__
     with in_words(f"the tokenizer must be miniclip's, and not a {name}", TypeError):
@@ -176,8 +164,8 @@ def classifier_weights(model, tokenizer, names: Iterable, templates: Iterable) -
     A name whose words did not occur in training raises no error. The model has learned nothing
     about such words, so the scores of this class are noise.
     """
-    _check_list("names", names)
-    _check_list("templates", templates)
+    check_list("names", names)
+    check_list("templates", templates)
     names, templates = list(names), list(templates)
     empty = not all(has_words(name) for name in names if isinstance(name, str))
     wrong = [t for t in templates if not isinstance(t, str) or t.count("{}") != 1]
@@ -204,14 +192,19 @@ def classifier_weights(model, tokenizer, names: Iterable, templates: Iterable) -
     return F.normalize(mean, dim=1).T
 
 
+def products(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """a @ b in float32, also under autocast, whose 16 bits would make ties of different scores."""
+    with torch.autocast(a.device.type, enabled=False):
+        return a.float() @ b.float()
+
+
 @checked
 def classify(images: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """Predicted class of each picture: (K, E) unit features, (E, classes) -> (K,) int64. Raises
     UserError for other shapes, and for scores that are NaN or infinite."""
     fit = images.ndim == weights.ndim == 2 and images.shape[1] == len(weights) and weights.numel()
     refuse({"images must be (K, E), and weights (E, classes)": not fit})
-    with torch.autocast(images.device.type, enabled=False):  # 16 bits make ties of different scores
-        scores = images.float() @ weights.float()
+    scores = products(images, weights)
     refuse({"the features are NaN or infinite": not scores.isfinite().all()})
     return scores.argmax(1)
 

@@ -254,7 +254,7 @@ def test_without_triton_a_gpu_computes_in_torch(monkeypatch):
 def test_the_chunk_is_the_one_asked_for_or_the_backend_s_own(chunk, want, monkeypatch):
     used = chunks_used(monkeypatch)
     value, *_ = grads(contrastive_loss, *batch(5, 4), 1.0, chunk=chunk)
-    assert used == [want, want]
+    assert repr(used) == repr([want, want])  # and not a number of numpy, whose sums may wrap around
     torch.testing.assert_close(value, definition(*batch(5, 4), torch.tensor(1.0).double()))
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 ANSWER = "miniclip.evaluation.linear_probe:few_shot"
 
 
-def few_shot(labels, pool, k, seed):
+def few_shot(labels, pool, k: int, seed: int):
     """k positions of each class out of `pool`, drawn without replacement: sorted list of int.
 
     labels: (n,) int, the classes of all pictures; pool: the positions to draw from. The same seed

@@ -34,7 +34,17 @@ import torch
 
 from miniclip.bpe.cleaning import clean, split_words
 from miniclip.bpe.merges import learn_merges, segment
-from miniclip.common import UserError, check_output, checked, odd_file, refuse, refusing, replacing
+from miniclip.common import (
+    ALSO,
+    UserError,
+    check_list,
+    check_output,
+    checked,
+    odd_file,
+    refuse,
+    refusing,
+    replacing,
+)
 
 END = b"\xff"  # ends a word; UTF-8 never contains it
 FORMAT = "miniclip byte-pair vocabulary"
@@ -231,26 +241,21 @@ class Tokenizer:
 
         L is `context_length`, and None means the tokenizer's own. With trim=True, L is the length
         of the longest row instead. A text that is too long loses its tail, but its last id is still
-        `end`. With truncate=False, such a text raises UserError.
+        `end`. With truncate=False, such a text raises UserError. So does a set or a dict, because
+        the rows need an order.
         """
         limit = _length(self.context_length if context_length is None else context_length)
-        refuse(
-            {
-                "texts must be one list; of a table give one column": getattr(texts, "ndim", 1)
-                != 1,
-                "texts must be in an order; give a list, of a dict list(d.values())": isinstance(
-                    texts, (dict, set, frozenset)
-                ),
-            }
-        )
+        check_list("texts", texts)
         texts = [texts] if isinstance(texts, str) else list(texts)
         rows = [self.encode(text) for text in texts]
-        for text, row in zip(texts, rows):
-            if len(row) + 2 > limit and not truncate:
-                raise UserError(
-                    f"the text {text[:80]!r} takes {len(row) + 2} ids, and the context holds "
-                    f"only {limit}; make it shorter"
-                )
+        refuse(
+            {
+                f"the text {text[:80]!r} takes {len(row) + 2} ids, and the context holds "
+                f"only {limit}; make it shorter": True
+                for text, row in zip(texts, rows)
+                if len(row) + 2 > limit and not truncate
+            }
+        )
         rows = [[self.start, *row[: limit - 2], self.end] for row in rows]
         lengths = np.array([len(row) for row in rows], dtype=np.int64)
         out = np.zeros((len(rows), lengths.max(initial=2) if trim else limit), dtype=np.int64)
@@ -330,7 +335,9 @@ def _length(context_length):
     refuse(
         {
             "context_length must be at least 2 (for the start and the end) and at most 65536, "
-            f"not {context_length!r}": not 2 <= context_length <= 1 << 16
+            f"not {context_length!r}": not (
+                isinstance(context_length, ALSO[int]) and 2 <= context_length <= 1 << 16
+            )
         }
     )
     return int(context_length)

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from PIL import ExifTags, Image, ImageFilter
 
-from miniclip.common import refuse, refusing
+from miniclip.common import ALSO, refuse, refusing
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -147,7 +147,7 @@ class Preprocess:
         refuse(
             {
                 f"image_size must be a whole number of at least 1, not {size!r}": (
-                    not isinstance(size, (int, np.integer)) or size < 1
+                    not isinstance(size, ALSO[int]) or size < 1
                 ),
                 f"the levels of the image have {ODD_LEVELS}; convert them to 8 bits": (
                     has_odd_levels(image)
@@ -157,6 +157,7 @@ class Preprocess:
         )
         with refusing("the image cannot be decoded"):
             image = to_rgb(image)
+        size = int(size)  # products of numpy's small numbers would wrap around
         width, height = image.size
         short = min(width, height)
         w, h = size * width // short, size * height // short  # the size of the resized picture

@@ -20,21 +20,29 @@ from statistics import NormalDist
 import numpy as np
 import torch
 
-from miniclip.common import refuse
+from miniclip.common import checked, refuse, refusing
+
+MOST = 10**7  # trials of an exact binomial sum; so many take seconds and hundreds of megabytes
 
 
-def _check(right, n, confidence):
+@checked
+def _check(right: float | torch.Tensor, n: float | torch.Tensor, confidence: float):
     refuse(
         {
             f"{right} right of {n} is no share: need whole numbers, 0 <= right <= n and n >= 1": (
                 n < 1 or not 0 <= right <= n or right % 1 or n % 1
             ),
-            f"confidence must be above 0 and below 1, not {confidence}": not 0 < confidence < 1,
+            f"confidence must be above 0 and below 1, not {confidence}": (
+                not 0 < confidence <= (1 + confidence) / 2 < 1
+            ),
         }
     )
 
 
-def wilson(right: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+@checked
+def wilson(
+    right: float | torch.Tensor, n: float | torch.Tensor, confidence: float = 0.95
+) -> tuple[float, float]:
     """Wilson's interval (low, high): all p with |right / n - p| <= z sqrt(p (1 - p) / n).
 
     right, n: whole numbers; z: the normal quantile of (1 + confidence) / 2. Raises ValueError
@@ -48,10 +56,16 @@ def wilson(right: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
 
 
+@checked
 def binomial_tail(right: int, n: int, p: float) -> float:
     """P(X >= right) for X binomial (n, p): the p-value of the one-sided test. Raises UserError
-    unless 0 <= p <= 1."""
-    refuse({f"p must be from 0 to 1, not {p}": not 0 <= p <= 1})
+    unless 0 <= p <= 1 and n is at most MOST, and for other numbers than whole ones."""
+    refuse(
+        {
+            f"p must be from 0 to 1, not {p}": not 0 <= p <= 1,
+            f"n must be at most {MOST:,}, because the sum has a term for each count": n > MOST,
+        }
+    )
     if not (0 < right <= n and 0 < p < 1):  # certain or impossible
         return float(right <= 0 or (p >= 1 and right <= n))
     k = np.arange(right, n + 1)
@@ -76,10 +90,12 @@ def mcnemar(first, second):
     first, second = np.asarray(first), np.asarray(second)
     refuse(
         {
-            f"{len(first)} answers of one classifier and {len(second)} of the other cannot be "
-            "about the same pictures": (len(first) != len(second)),
+            f"{first.size} answers of one classifier and {second.size} of the other cannot be "
+            "about the same pictures; give two lists": not first.shape
+            == second.shape
+            == (first.size,),
             "an answer is True if it is right and else False, and not the class that was predicted": (
-                not np.isin([*first, *second], (0, 1)).all()
+                not np.isin(np.append(first, second), (0, 1)).all()
             ),
         }
     )
@@ -111,12 +127,13 @@ def clopper_pearson(right, n, confidence=0.95):
     return low, high
 
 
-def share(right: int, n: int, confidence: float = 0.95) -> dict:
+def share(right: float | torch.Tensor, n: float | torch.Tensor, confidence: float = 0.95) -> dict:
     """right / n with Wilson's interval: {'value', 'n', 'low', 'high'}."""
     low, high = wilson(right, n, confidence)
     return {"value": right / n, "n": int(n), "low": low, "high": high}
 
 
+@checked
 def scores(similarity: torch.Tensor, labels, k: int = 5) -> dict:
     """Accuracies: {'accuracy', 'balanced_accuracy', 'n', 'low', 'high', 'top5'}.
 
@@ -127,21 +144,25 @@ def scores(similarity: torch.Tensor, labels, k: int = 5) -> dict:
     count against the model. Raises UserError if there are no rows, if a similarity is NaN, or if
     a row has no label that is one of the classes.
     """
-    labels = torch.as_tensor(labels)
+    with refusing("labels must be numbers of classes"):
+        labels = torch.as_tensor(labels, device=similarity.device)
     refuse(
         {
-            "no labelled pictures to classify": len(labels) == 0,
+            "no labelled pictures to classify": labels.numel() == 0,
+            "similarity must be (n, classes), labels whole numbers, and k at least 1": (
+                similarity.ndim != 2 or labels.is_floating_point() or k < 1
+            ),
             "the similarities are NaN: this model has diverged": bool(similarity.isnan().any()),
-            f"each of {len(similarity)} rows needs a label from 0 to {similarity.shape[1] - 1}": (
+            f"each of {len(similarity)} rows needs a label from 0 to {similarity.shape[-1] - 1}": (
                 labels.shape != similarity.shape[:1]
-                or bool(((labels < 0) | (labels >= similarity.shape[1])).any())
+                or bool(((labels < 0) | (labels >= similarity.shape[-1])).any())
             ),
         }
     )
     right = (similarity.argmax(1) == labels).double()
     per_class = [right[labels == c].mean().item() for c in labels.unique()]
     found = share(int(right.sum()), len(labels))
-    others = (similarity >= similarity.gather(1, labels[:, None])).sum(1) - 1
+    others = (similarity >= similarity.gather(1, labels.long()[:, None])).sum(1) - 1
     return {
         "accuracy": found.pop("value"),
         "balanced_accuracy": sum(per_class) / len(per_class),

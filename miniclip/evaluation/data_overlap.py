@@ -10,7 +10,7 @@ Lesson: lessons/16_overlap.md.
 import numpy as np
 
 from miniclip import plots
-from miniclip.common import refuse
+from miniclip.common import checked, refuse
 from miniclip.evaluation.confidence import binomial_tail, clopper_pearson, interval
 from miniclip.evaluation.near_duplicates import THRESHOLD, near_duplicates, thumbnails
 
@@ -19,6 +19,7 @@ COLUMNS = ("", "n", "overlap", "All", "overlapping", "clean", "All - Clean", "95
 SHOWN = 24  # draw at most so many near-duplicates in duplicates.png
 
 
+@checked
 def all_minus_clean(right, overlapping, confidence: float = 0.95) -> dict:
     """A row of section 5's table. right, overlapping: (n,) bool, whether the answer to each picture
     is right, and whether the picture is also in the training set.
@@ -40,12 +41,12 @@ def all_minus_clean(right, overlapping, confidence: float = 0.95) -> dict:
     right, overlapping = np.asarray(right), np.asarray(overlapping)
     refuse(
         {
-            f"{len(right)} answers do not go with {len(overlapping)} pictures; there must be one "
-            "answer for each picture, and at least one picture": (
-                len(right) != len(overlapping) or not len(right)
+            f"{right.size} answers do not go with {overlapping.size} pictures; there must be one "
+            "answer for each picture, and at least one picture, in two lists": (
+                not right.shape == overlapping.shape == (right.size,) or not right.size
             ),
             "right and overlapping must be True or False for each picture": (
-                not np.isin([*right, *overlapping], (0, 1)).all()
+                not np.isin(np.append(right, overlapping), (0, 1)).all()
             ),
             f"confidence must be above 0 and below 1, not {confidence}": not 0 < confidence < 1,
         }

@@ -18,7 +18,13 @@ from PIL import __version__ as pillow
 from miniclip.data import cache
 from miniclip.data.threads import in_threads, read_all
 from miniclip.objectives import from_config
-from miniclip.zeroshot import classifier_weights, encode_images, encode_pictures, encode_texts
+from miniclip.zeroshot import (
+    classifier_weights,
+    encode_images,
+    encode_pictures,
+    encode_texts,
+    products,
+)
 
 LAYOUT = 1  # of the kept features; must change when the code gives a picture other features
 
@@ -118,7 +124,7 @@ class FeatureCache:
         name, or of its words, averaged over the templates.
         """
         if self.model.shared_space:
-            return images @ self.classifier(names, templates)
+            return products(images, self.classifier(names, templates))
         return self.model.name_scores(images, self.tokenizer, names, templates)
 
     def untrained(self):

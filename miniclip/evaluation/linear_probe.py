@@ -14,7 +14,7 @@ import warnings
 import numpy as np
 
 from miniclip import plots
-from miniclip.common import in_words, refuse
+from miniclip.common import checked, in_words, refuse
 from miniclip.evaluation.confidence import share, share_cells
 
 # the search over strengths 10^x (appendix A.3)
@@ -22,7 +22,8 @@ PER_DECADE = 8  # strengths per decade at its end, which are 96 between 1e-6 and
 SEARCH_ITERATIONS = 50  # iterations of L-BFGS for each strength, enough to rank strengths
 
 
-def fit(features, labels, strength, iterations=1000):
+@checked
+def fit(features, labels, strength: float, iterations: int = 1000):
     """Fit a linear probe by L-BFGS: scikit-learn's LogisticRegression.
 
     features: (n, D); labels: (n,) int; strength: lambda in the penalty lambda/2 |W|^2, which is
@@ -34,7 +35,15 @@ def fit(features, labels, strength, iterations=1000):
         from sklearn.linear_model import LogisticRegression
         from threadpoolctl import threadpool_limits  # comes with scikit-learn
     labels = np.asarray(labels)
-    refuse({"a probe needs pictures of at least two classes": len(np.unique(labels)) < 2})
+    refuse(
+        {
+            "a probe needs pictures of at least two classes": len(np.unique(labels)) < 2,
+            f"{len(features)} rows of features do not go with {len(labels)} labels": (
+                len(features) != len(labels)
+            ),
+            f"strength must be above 0, and finite, not {strength}": not 0 < strength < np.inf,
+        }
+    )
     # scikit-learn warns that the paper's limit, 1,000 iterations, is too low for a weak penalty
     # one thread, because starting BLAS threads takes longer than these small products
     with warnings.catch_warnings(), threadpool_limits(1):
@@ -66,13 +75,15 @@ def _validated_strength(features, labels, learn, validation):
     """The strength whose probe, fitted on `learn`, is best on `validation` (both are positions)."""
 
     def score(strength):
-        probe = fit(features[learn], labels[learn], strength, SEARCH_ITERATIONS)
-        return probe.score(features[validation], labels[validation])
+        return fit(features[learn], labels[learn], strength, SEARCH_ITERATIONS).score(
+            features[validation], labels[validation]
+        )
 
     return search_strength(score)
 
 
-def few_shot(labels, pool, k, seed):
+@checked
+def few_shot(labels, pool, k: int, seed: int):
     """k positions of each class out of `pool`, drawn without replacement: sorted list of int.
 
     labels: (n,) int, the classes of all pictures; pool: the positions to draw from. The same seed
@@ -80,6 +91,14 @@ def few_shot(labels, pool, k, seed):
     drawn independently: the other classes of the pool do not change its shots. Raises ValueError,
     which names the class, when a class of the pool has fewer than k pictures there.
     """
+    refuse(
+        {
+            "pool must be positions; of a mask give np.flatnonzero(mask)": (
+                np.asarray(pool).dtype == bool
+            ),
+            "k and seed must be at least 0": min(k, seed) < 0,
+        }
+    )
     labels, pool = np.asarray(labels), np.unique(np.asarray(pool, dtype=int))
     chosen = []
     for label in np.unique(labels[pool]):
@@ -96,12 +115,14 @@ def few_shot(labels, pool, k, seed):
     return sorted(chosen)
 
 
+@checked
 def validation_split(labels, seed: int = 0, one_in: int = 5) -> tuple[list[int], list[int]]:
     """Split 0..n-1 in two, class by class: (positions to learn from, positions to validate on).
 
     One picture in `one_in` of each class, and at least one, goes to validation. A class with only
     one picture has none there.
     """
+    refuse({"seed must be at least 0, and one_in at least 1": seed < 0 or one_in < 1})
     labels, validation = np.asarray(labels), []
     for label in np.unique(labels):
         own = np.random.default_rng((seed, int(label))).permutation(np.flatnonzero(labels == label))

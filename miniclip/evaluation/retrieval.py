@@ -14,13 +14,15 @@ from itertools import zip_longest
 import torch
 
 from miniclip import plots
-from miniclip.common import refuse
+from miniclip.common import checked, refuse, refusing
 from miniclip.data.dataset import printable
 from miniclip.evaluation.confidence import interval, wilson
+from miniclip.zeroshot import products
 
 BLOCK = 1 << 22  # similarities held at a time: 16 MiB in fp32
 
 
+@checked
 def ranks(
     queries: torch.Tensor, gallery: torch.Tensor, wanted: torch.Tensor, owner: torch.Tensor
 ) -> torch.Tensor:
@@ -38,30 +40,40 @@ def ranks(
                 queries.isfinite().all() and gallery.isfinite().all()
             ),
             "wanted needs an entry for each query, and owner one for each entry of gallery": (
-                (len(wanted), len(owner)) != (len(queries), len(gallery))
+                (wanted.shape, owner.shape) != (queries.shape[:1], gallery.shape[:1])
+            ),
+            "queries and gallery must be rows of one width": (
+                not queries.ndim == gallery.ndim == 2 or queries.shape[1] != gallery.shape[1]
             ),
             "a query has no right answer in the gallery": not torch.isin(wanted, owner).all(),
         }
     )
-    result = torch.empty(len(queries))
+    result = torch.empty(len(queries), dtype=torch.float32, device="cpu")
     step = max(1, BLOCK // max(1, len(gallery)))
     for first in range(0, len(queries), step):
         rows = slice(first, first + step)
-        similarity = queries[rows] @ gallery.T
+        similarity = products(queries[rows], gallery.T)
         right = wanted[rows, None] == owner
         best = similarity.masked_fill(~right, -torch.inf).amax(1, keepdim=True)
         better = (similarity > best).sum(1)
         ties = ((similarity == best) & ~right).sum(1)
-        result[rows] = 1 + better + ties / 2
+        result[rows] = 1 + better + ties.float() / 2
     return result
 
 
 def recalls(rank, gallery_size: int) -> dict:
     """{'R@1', 'R@5', 'R@10', 'intervals', 'median_rank', 'n', 'gallery'} from ranks (Q,). The
     recalls are fractions of 1, and 'intervals' holds the 95 % interval of each of them (Wilson).
-    Raises UserError for ranks below 1, and if there are none."""
-    rank = torch.as_tensor(rank, dtype=torch.float64)
-    refuse({"ranks must be one or more numbers from 1": not len(rank) or not (rank >= 1).all()})
+    Raises UserError for ranks below 1 or above gallery_size, and if there are none."""
+    with refusing(f"ranks must be one or more numbers from 1 to {gallery_size}"):
+        rank = torch.as_tensor(rank, dtype=torch.float64, device="cpu")
+        refuse(
+            {
+                "these are others": not (
+                    rank.ndim == 1 and len(rank) and (rank.clamp(1, gallery_size) == rank).all()
+                )
+            }
+        )
     right = {f"R@{k}": int((rank <= k).sum()) for k in (1, 5, 10)}
     return {
         **{name: hits / len(rank) for name, hits in right.items()},
@@ -129,9 +141,8 @@ class Gallery:
 
     def search(self, query, k=8):
         """The k pictures nearest to a text: list of (index into pairs, cosine), best first."""
-        cosine, order = (self.pictures @ self.features.texts([query])[0]).topk(
-            min(k, len(self.kept))
-        )
+        cosines = products(self.features.texts([query]), self.pictures.T)[0]
+        cosine, order = cosines.topk(min(k, len(self.kept)))
         return [(self.kept[i], c) for i, c in zip(order.tolist(), cosine.tolist())]
 
 

@@ -40,9 +40,12 @@ def baseline(accuracy, shifted) -> tuple[float, float]:
     x, y = logit(accuracy), logit(shifted)
     refuse(
         {
+            "accuracy and shifted must be two lists of one length": (
+                not x.shape == y.shape == (x.size,)
+            ),
             "a baseline needs at least two models of different accuracy": (
                 len(x) < 2 or np.ptp(x) < 1e-9
-            )
+            ),
         }
     )
     return tuple(np.polyfit(x, y, 1).tolist())
@@ -55,7 +58,7 @@ def effective_robustness(accuracy, shifted, line):
     `baseline`. A model on the line has 0; the difference is in accuracy, not in logits. The
     line ends at accuracies of 0.005 and 0.995 (see logit), so 0 and 1 are that far from it.
     """
-    slope, intercept = line
+    slope, intercept, _ = *line, logit(shifted)  # which refuses percentages
     expected = 1 / (1 + np.exp(-(slope * logit(accuracy) + intercept)))
     return np.asarray(shifted, float) - expected
 

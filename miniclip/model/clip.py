@@ -122,6 +122,23 @@ LARGEST = {
 TYPES = dict.fromkeys(("name", "tokenizer"), (str, type(None))) | {"checkpointing": bool}
 
 
+def pictures(images: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Pictures in the dtype of a model's weights. Raises UserError unless they are a float tensor
+    (N, 3, H, W)."""
+    refuse(
+        {
+            "pictures must be floats (N, 3, H, W), such as stacked results of preprocess, and not "
+            f"{described(images)}": (
+                not torch.is_tensor(images)
+                or not images.is_floating_point()
+                or images.ndim != 4
+                or images.shape[1] != 3
+            )
+        }
+    )
+    return images.to(dtype)
+
+
 class CLIP(TextTransformer):
     """Two towers, two projections, one temperature. The arguments are those of a MODELS entry.
 
@@ -219,13 +236,7 @@ class CLIP(TextTransformer):
         The pictures are converted to the dtype of the weights. Raises ValueError unless images is a
         float tensor of that shape.
         """
-        floats = torch.is_tensor(images) and images.is_floating_point()
-        if not floats or images.ndim != 4 or images.shape[1] != 3:
-            raise ValueError(
-                "pictures must be floats (N, 3, H, W), such as stacked results of preprocess, and not "
-                f"{described(images)}"
-            )
-        x = self.visual(images.to(self.dtype))
+        x = self.visual(pictures(images, self.dtype))
         return nn.functional.normalize(x, dim=1) if normalize else x
 
     def forward(
@@ -307,6 +318,13 @@ def named(name: str) -> str:
     return name
 
 
+def plain(config: dict) -> dict:
+    """A config with Python's own numbers and lists. Raises UserError as check_numbers does."""
+    config = {key: _plain(value) for key, value in config.items()}
+    check_numbers(config)
+    return config
+
+
 def _plain(value):
     """A value of a config with Python's own values in the place of numpy's and torch's, because a
     checkpoint can hold no others."""
@@ -332,7 +350,4 @@ def create_model(name: str, vocab_size: int = 49408, **overrides) -> CLIP:
       holds, UserError is raised instead.
     """
     name = named(name)
-    config = {**MODELS[name], "name": name, "vocab_size": vocab_size, **overrides}
-    config = {key: _plain(value) for key, value in config.items()}
-    check_numbers(config)
-    return CLIP(**config)
+    return CLIP(**plain({**MODELS[name], "name": name, "vocab_size": vocab_size, **overrides}))

@@ -19,6 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from miniclip.common import refuse
 from miniclip.model.attnpool import AttentionPool
 from miniclip.model.blurpool import BlurPool
 
@@ -81,8 +82,12 @@ class ResNet(nn.Module):
     def __init__(self, embed_dim, image_size, layers, width, heads, checkpointing=False):
         super().__init__()
         stride = 2 ** (len(layers) + 1)
-        if image_size % stride:
-            raise ValueError(f"image_size must be a multiple of {stride}, not {image_size}")
+        refuse(
+            {
+                f"image_size must be a multiple of {stride}, not {image_size}": image_size % stride,
+                f"the stem halves its width, so it must be at least 2, not {width}": width < 2,
+            }
+        )
         self.checkpointing = checkpointing
         self.conv1 = nn.Conv2d(3, width // 2, 3, stride=2, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width // 2)

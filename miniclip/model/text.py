@@ -11,7 +11,7 @@ Lesson: lessons/03_text.md.
 import torch
 from torch import nn
 
-from miniclip.common import described
+from miniclip.common import described, refuse
 from miniclip.model.transformer import Transformer
 
 
@@ -30,18 +30,28 @@ def is_word(tokens):
     return (position > 0) & (position < tokens.argmax(dim=1, keepdim=True))
 
 
+def check_tokens(tokens: torch.Tensor, context: int) -> None:
+    """Raise UserError unless tokens are ids (N, L), with L from 1 to the context."""
+    refuse(
+        {
+            f"tokens must be ids (N, L) with L from 1 to {context}, as a tokenizer makes them, and "
+            f"not {described(tokens)}": (
+                not torch.is_tensor(tokens)
+                or tokens.dtype not in (torch.int64, torch.int32)
+                or tokens.ndim != 2
+                or not 1 <= tokens.shape[1] <= context
+            )
+        }
+    )
+
+
 def vectors_of(tokens: torch.Tensor, embedding: nn.Embedding, context: int) -> torch.Tensor:
     """The embedding vectors of token ids: (N, L) int64 -> (N, L, D).
 
     Raises ValueError when tokens are not ids (N, L), when L is longer than the context, and, on a
     CPU only, when an id is not in the vocabulary.
     """
-    whole = torch.is_tensor(tokens) and tokens.dtype in (torch.int64, torch.int32)
-    if not whole or tokens.ndim != 2 or not 1 <= tokens.shape[1] <= context:
-        raise ValueError(
-            f"tokens must be ids (N, L) with L from 1 to {context}, as a tokenizer makes them, and "
-            f"not {described(tokens)}"
-        )
+    check_tokens(tokens, context)
     try:
         return embedding(tokens)
     except IndexError:  # raised on a CPU; on a GPU the kernel fails

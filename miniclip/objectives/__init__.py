@@ -12,8 +12,8 @@ A word means a token of the vocabulary here: a whole word if it is frequent, oth
 word.
 """
 
-from miniclip.common import refuse
-from miniclip.model.clip import MODELS, named
+from miniclip.common import checked, refuse
+from miniclip.model.clip import MODELS, named, plain
 from miniclip.objectives.captioning import Captioning, MaskedWords
 from miniclip.objectives.contrastive import Contrastive, ContrastiveBow, Sigmoid
 from miniclip.objectives.ngrams import Ngrams
@@ -36,21 +36,15 @@ def from_config(config):
     """A new model with the shape and the objective of `config`, which is the config of a model.
     Without a key "objective" it is CLIP's own. Raises UserError for an objective that is not in
     OBJECTIVES."""
-    objective, projection = (str((PLAIN | config)[name]) for name in ("objective", "projection"))
+    objective, known = str((PLAIN | config)["objective"]), ", ".join(OBJECTIVES)
     refuse(
-        {
-            f"no objective is called {objective!r}; choose from {', '.join(OBJECTIVES)}": (
-                objective not in OBJECTIVES
-            ),
-            f"projection must be linear or mlp, not {projection!r}": (
-                projection not in ("linear", "mlp")
-            ),
-        }
+        {f"no objective is called {objective!r}; choose from {known}": objective not in OBJECTIVES}
     )
     return OBJECTIVES[objective](**{k: v for k, v in config.items() if k != "objective"})
 
 
-def create(objective, name, **overrides):
+@checked
+def create(objective: str, name: str, **overrides):
     """A model of MODELS with random weights and the loss of `objective`; else like create_model."""
     name = named(name)
-    return from_config(MODELS[name] | {"name": name, "objective": objective} | overrides)
+    return from_config(plain(MODELS[name] | {"name": name, "objective": objective} | overrides))

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import nn
 
+from miniclip.common import refuse
 from miniclip.loss import contrastive_loss
 from miniclip.model.clip import CLIP
 from miniclip.model.text import is_word, vectors_of
@@ -28,6 +29,8 @@ class Contrastive(CLIP):
 
     def __init__(self, *, projection="linear", **config):
         super().__init__(**config)
+        known = ("linear", "mlp")
+        refuse({f"projection must be linear or mlp, not {projection!r}": projection not in known})
         self.heads, E = nn.ModuleDict(), self.config["embed_dim"]
         if projection == "mlp":
             self.config["projection"] = projection
@@ -103,6 +106,13 @@ class Sigmoid(Contrastive):
 
     def features_loss(self, image, text, logit_scale):
         """The loss, 0-d, from the log of the scale and the features (N, E), not normalized."""
+        refuse(
+            {
+                f"features of {tuple(image.shape)} and {tuple(text.shape)} are no pairs": (
+                    image.shape != text.shape or not len(image)
+                )
+            }
+        )
         image, text = (nn.functional.normalize(side, dim=1) for side in (image, text))
         logits = logit_scale.exp() * image @ text.T + self.logit_bias  # (N, N)
         z = 2 * torch.eye(len(logits), dtype=logits.dtype, device=logits.device) - 1

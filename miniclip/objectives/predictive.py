@@ -7,8 +7,8 @@ from torch import nn
 
 from miniclip.bpe.cleaning import has_words
 from miniclip.common import UserError, refuse
-from miniclip.model.clip import CLIP, evaluating
-from miniclip.model.text import is_word
+from miniclip.model.clip import CLIP, evaluating, pictures
+from miniclip.model.text import check_tokens, is_word
 
 ROWS = 512  # pairs of a picture and a name that are scored at a time
 
@@ -40,8 +40,26 @@ class Predictive(nn.Module):
         """Add what predicts the words. It may use the text tower of `clip`, which is a new CLIP."""
 
     def forward(self, images, tokens):
-        """The losses of the pairs, (N,)."""
-        return self.pair_losses(self.encode_image(images), tokens)
+        """The losses of the pairs, (N,). Raises UserError for other shapes or dtypes, and, on a CPU
+        only, for ids that are not in the vocabulary."""
+        images, most = (
+            pictures(images, self.visual.conv1.weight.dtype),
+            self.config["vocab_size"] - 1,
+        )
+        check_tokens(tokens, self.config["context_length"])
+        refuse(
+            {
+                f"{len(images)} pictures and {len(tokens)} captions are no pairs": (
+                    not len(images) == len(tokens) > 0
+                ),
+                f"ids of tokens must be 0 to {most} for this model": (
+                    tokens.device.type == "cpu"
+                    and not torch.compiler.is_compiling()
+                    and bool((tokens.clamp(0, most) != tokens).any())
+                ),
+            }
+        )
+        return self.pair_losses(self.encode_image(images), tokens.long())
 
     def batch_loss(self, images, tokens):
         """The mean loss of a batch, 0-d: images (N, 3, H, W), tokens (N, L) int64."""

@@ -19,7 +19,7 @@ import operator
 
 import torch
 
-from miniclip.common import refuse, refusing
+from miniclip.common import described, refuse, refusing
 
 
 def stochastic_round(x, generator=None):
@@ -30,7 +30,13 @@ def stochastic_round(x, generator=None):
     torch.Generator on x's device, or None for the default generator. Raises UserError for another
     dtype.
     """
-    refuse({f"x must be float32, not {x.dtype}": x.dtype != torch.float32})
+    refuse(
+        {
+            f"x must be float32 and a tensor, not {described(x)}": (
+                getattr(x, "dtype", None) != torch.float32
+            )
+        }
+    )
     noise = torch.randint(
         0, 2**16, x.shape, dtype=torch.int32, device=x.device, generator=generator
     )
@@ -54,8 +60,12 @@ def check_state(state):
 
 def check_group(group):
     """Raise UserError for options of torch's Adam and AdamW that HalfAdamW would ignore."""
-    others = dict(maximize=True, amsgrad=True, decoupled_weight_decay=False)
-    refuse({f"HalfAdamW has no {name}={x}": group.get(name) == x for name, x in others.items()})
+    refuse(
+        {
+            f"HalfAdamW has no {name}={x}": group.get(name) == x
+            for name, x in dict(maximize=True, amsgrad=True, decoupled_weight_decay=False).items()
+        }
+    )
 
 
 def load_optimizer(optimizer, state, steps):
@@ -89,8 +99,13 @@ def load_optimizer(optimizer, state, steps):
 
 
 def _check_dtype(parameters):
-    wrong = any(p.dtype != torch.float32 for p in parameters)
-    refuse({"HalfAdamW needs float32 parameters; call .float() on the model first": wrong})
+    refuse(
+        {
+            "HalfAdamW needs float32 parameters; call .float() on the model first": any(
+                p.dtype != torch.float32 for p in parameters
+            )
+        }
+    )
 
 
 def _check_options(group):
@@ -136,6 +151,7 @@ class HalfAdamW(torch.optim.Optimizer):
         _check_options(self.defaults | param_group)
         super().add_param_group(param_group)
         _check_dtype(self.param_groups[-1]["params"])
+        self.param_groups[-1]["seed"] = int(self.param_groups[-1]["seed"])  # Python's own
 
     def load_state_dict(self, state_dict):
         """Load the state of a HalfAdamW, or of torch's AdamW, and keep the moments in bfloat16.
@@ -169,8 +185,13 @@ class HalfAdamW(torch.optim.Optimizer):
         nothing, if one of the gradients is sparse, if a parameter is no longer float32, or if an
         option was set to a wrong value."""
         given = [p for group in self.param_groups for p in group["params"]]
-        is_sparse = any(p.grad is not None and p.grad.layout != torch.strided for p in given)
-        refuse({"HalfAdamW needs dense gradients; leave out sparse=True": is_sparse})
+        refuse(
+            {
+                "HalfAdamW needs dense gradients; leave out sparse=True": any(
+                    p.grad is not None and p.grad.layout != torch.strided for p in given
+                )
+            }
+        )
         _check_dtype(given)
         for group in self.param_groups:
             _check_options(group)
@@ -179,7 +200,7 @@ class HalfAdamW(torch.optim.Optimizer):
             group["calls"] += 1
             beta1, beta2 = group["betas"]
             for p in (p for p in group["params"] if p.grad is not None):
-                seed = group["seed"] + group["calls"]
+                seed = int(group["seed"]) + group["calls"]
                 generator = generator or torch.Generator(p.device).manual_seed(seed)
                 state, grad = self.state[p], p.grad.float()
                 if not state:

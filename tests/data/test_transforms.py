@@ -195,3 +195,7 @@ def test_a_picture_that_is_as_it_should_be_is_not_copied_and_another_not_changed
     assert to_rgb(image) is image and image.info == {"comment": "kept"}
     image.info["transparency"] = (1, 2, 3)
     assert to_rgb(image) is not image and to_rgb(image).info == {}
+
+
+def test_the_size_may_be_a_small_number_of_numpy():
+    assert Preprocess(np.uint8(224))(Image.new("RGB", (400, 300))).shape == (3, 224, 224)

@@ -1,6 +1,7 @@
 """Groups are what the names state; several names of one class count as one class."""
 
 import pytest
+import torch
 
 from miniclip.evaluation import bias
 from tests.evaluation.fakes import Features, Plane, context_of
@@ -59,3 +60,7 @@ def test_errors_are_counted_by_group_for_each_wording(report):
     context.pairs = Plane([])
     with pytest.raises(ValueError, match="name no groups"):
         bias.write(context)
+
+
+def test_groups_may_be_the_numbers_of_a_tensor():
+    assert [*bias.error_by_group([0, 1, 1], [0, 0, 1], torch.tensor([4, 4, 5]))] == [4, 5]

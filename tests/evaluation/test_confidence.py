@@ -1,5 +1,6 @@
 """Intervals equal scipy's and cover what they state; accuracies are counted by hand."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -98,3 +99,7 @@ def test_mcnemars_exact_test_is_a_binomial_test_of_the_pictures_that_differ(answ
 def test_mcnemar_needs_answers_to_the_same_pictures():
     must_refuse("not the class that was predicted", mcnemar, [3, 1, 0], [0, 1, 2])
     must_refuse("same pictures", mcnemar, [1], [1, 0])
+
+
+def test_small_numbers_of_numpy_do_not_wrap_around():
+    assert wilson(np.uint8(200), np.uint8(250)) == wilson(200, 250)

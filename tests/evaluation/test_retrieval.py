@@ -157,3 +157,14 @@ def test_the_report_has_a_row_for_each_split_and_way(report):
     assert shown is galleries["heldout"] and len(queries) == 8
     context.retrieval = {}, {}
     must_refuse("no pairs were held out", retrieval.write, context)
+
+
+def test_ranks_are_exact_under_autocast_and_with_a_default_dtype_of_16_bits():
+    asked = unit(300, 8, 0), unit(300, 8, 1), torch.arange(300), torch.arange(300)
+    try:
+        torch.set_default_dtype(torch.bfloat16)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = ranks(*asked)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(found, ranks(*asked))

@@ -4,6 +4,7 @@ import copy
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -244,3 +245,8 @@ def test_the_state_of_another_optimizer_is_refused_and_the_old_state_stays(other
 def test_weights_of_16_bits_which_would_round_small_steps_away_are_refused(dtype):
     with pytest.raises(UserError, match="float32 parameters"):
         HalfAdamW(fresh().to(dtype).parameters())
+
+
+def test_a_seed_of_numpy_becomes_one_of_python():
+    optimizer = HalfAdamW([torch.nn.Parameter(torch.ones(3))], seed=np.uint8(255))
+    assert type(optimizer.param_groups[0]["seed"]) is int
