@@ -91,9 +91,9 @@ def mcnemar(first, second):
     refuse(
         {
             f"{first.size} answers of one classifier and {second.size} of the other cannot be "
-            "about the same pictures; give two lists": not first.shape
-            == second.shape
-            == (first.size,),
+            "about the same pictures; give two lists": (
+                not first.shape == second.shape == (first.size,)
+            ),
             "an answer is True if it is right and else False, and not the class that was predicted": (
                 not np.isin(np.append(first, second), (0, 1)).all()
             ),

@@ -66,26 +66,23 @@ def near_duplicates(
             f"queries and known must be float32 (K, 3, {SIDE}, {SIDE})": any(
                 x.shape[1:] != (3, SIDE, SIDE) or x.dtype != torch.float32 for x in (queries, known)
             ),
-            "the pixels of queries and known must be from 0 to 1, and not to 255": not all(
-                (x.abs() <= 2).all()
-                for x in (queries, known)  # false for NaN, too
+            "the pixels of queries and known must be from 0 to 1, and not to 255 or NaN": not all(
+                (x.abs() <= 2).all() for x in (queries, known)
             ),
         }
     )
     if not len(queries) or not len(known):
-        return torch.full((len(queries),), torch.inf, dtype=torch.float32), torch.zeros(
-            len(queries), dtype=torch.long
-        )
+        return queries.new_full((len(queries),), torch.inf), torch.zeros(len(queries)).long()
     found = []
     for some in queries.split(256):
         near, box, crop_query, correlation = _shortlist(some, known)
         q, rank = (correlation >= MIN_CORRELATION).nonzero().T
-        left = torch.full(near.shape, torch.inf, dtype=torch.float32)
+        left = some.new_full(near.shape, torch.inf)
         if len(q):
             swap = crop_query[q, rank][:, None, None, None]
             a, b = _blur(some)[q], _blur(known[near[q, rank]])
             whole, cut = torch.where(swap, b, a), torch.where(swap, a, b)
-            everything = torch.tensor(BOXES[:1], dtype=torch.float32).expand(len(q), 3)
+            everything = some.new_tensor(BOXES[:1]).expand(len(q), 3)
             left[q, rank] = _difference(cut, _sample(whole, everything), box[q, rank])
         best, which = left.min(1)
         found.append((best, near.gather(1, which[:, None])[:, 0]))
@@ -96,10 +93,11 @@ def _shortlist(queries, known):
     """For each query the SHORTLIST known pictures whose 12 x 12 thumbnails correlate best with it,
     when either of the two is cropped to any of BOXES: (positions (Q, S), boxes (Q, S, 3), whether
     the query is the one to crop (Q, S) bool, correlations (Q, S))."""
-    best = torch.full((len(queries), len(known)), -torch.inf, dtype=torch.float32)
+    best = queries.new_full((len(queries), len(known)), -torch.inf)
     how = torch.zeros_like(best, dtype=torch.long)  # box number, + len(BOXES) if it is the query's
     coarse_queries, coarse_known = _coarse(queries), _coarse(known)
-    for k, box in enumerate(torch.tensor(BOXES, dtype=torch.float32)):
+    boxes = queries.new_tensor(BOXES)
+    for k, box in enumerate(boxes):
         crops = [(coarse_queries, _coarse(_sample(known, box.expand(len(known), 3))))]
         if k:  # the first box crops nothing
             crops.append((_coarse(_sample(queries, box.expand(len(queries), 3))), coarse_known))
@@ -109,12 +107,7 @@ def _shortlist(queries, known):
             best = torch.maximum(best, similarity)
     best, near = best.topk(min(SHORTLIST, len(known)), 1)
     how = how.gather(1, near)
-    return (
-        near,
-        torch.tensor(BOXES, dtype=torch.float32)[how % len(BOXES)],
-        how >= len(BOXES),
-        best / 3,
-    )
+    return near, boxes[how % len(BOXES)], how >= len(BOXES), best / 3
 
 
 def _difference(cut, whole, box):
@@ -125,7 +118,7 @@ def _difference(cut, whole, box):
     def correlation(box):
         return (_unit(_sample(cut, box)) * target).sum((1, 2))
 
-    best, signs = correlation(box), torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float32)
+    best, signs = correlation(box), box.new_tensor([-1.0, 0.0, 1.0])
     for step in (0.03, 0.015, 0.008):  # 3 x 3 x 3 neighbours (side, x, y), then nearer ones
         start = box
         for move in torch.cartesian_prod(signs, signs, signs) * step:
@@ -151,11 +144,8 @@ def _regraded(x, y, ridge=1e-3):
     square = x.square() - x.square().mean((2, 3), keepdim=True)
     grey = x.mean(1, keepdim=True).expand_as(x)
     terms = torch.stack([x, square, grey], -1).flatten(2, 3)
-    n, prior = (
-        terms.shape[2],
-        torch.tensor([[1.0], [0.0], [0.0]], dtype=torch.float32),
-    )  # shrinks towards x unchanged
-    gram = terms.mT @ terms / n + ridge * torch.eye(3, dtype=torch.float32)
+    n, prior = terms.shape[2], x.new_tensor([[1.0], [0.0], [0.0]])  # shrinks towards x unchanged
+    gram = terms.mT @ terms / n + ridge * torch.eye(3, dtype=x.dtype)
     curve = torch.linalg.solve(gram, terms.mT @ target / n + ridge * prior)
     # limits a: with a near 0 every picture would fit a blank one
     curve = torch.cat([curve[:, :, :1].clamp(0.5, 2), curve[:, :, 1:]], 2)
@@ -173,7 +163,7 @@ def _sample(x, box):
 
 def _blur(x):
     """x (P, 3, H, W) after a 5 x 5 binomial filter; sub-pixel alignment needs smooth edges."""
-    line = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0], dtype=torch.float32) / 16
+    line = x.new_tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
     kernel = (line[:, None] * line).expand(3, 1, 5, 5)
     return F.conv2d(F.pad(x, (2,) * 4, mode="replicate"), kernel, groups=3)
 

@@ -65,15 +65,10 @@ def recalls(rank, gallery_size: int) -> dict:
     """{'R@1', 'R@5', 'R@10', 'intervals', 'median_rank', 'n', 'gallery'} from ranks (Q,). The
     recalls are fractions of 1, and 'intervals' holds the 95 % interval of each of them (Wilson).
     Raises UserError for ranks below 1 or above gallery_size, and if there are none."""
-    with refusing(f"ranks must be one or more numbers from 1 to {gallery_size}"):
+    with refusing("ranks must be numbers"):
         rank = torch.as_tensor(rank, dtype=torch.float64, device="cpu")
-        refuse(
-            {
-                "these are others": not (
-                    rank.ndim == 1 and len(rank) and (rank.clamp(1, gallery_size) == rank).all()
-                )
-            }
-        )
+    within = rank.ndim == 1 and len(rank) and (rank.clamp(1, gallery_size) == rank).all()
+    refuse({f"ranks must be one or more numbers from 1 to {gallery_size}": not within})
     right = {f"R@{k}": int((rank <= k).sum()) for k in (1, 5, 10)}
     return {
         **{name: hits / len(rank) for name, hits in right.items()},

@@ -58,7 +58,8 @@ def effective_robustness(accuracy, shifted, line):
     `baseline`. A model on the line has 0; the difference is in accuracy, not in logits. The
     line ends at accuracies of 0.005 and 0.995 (see logit), so 0 and 1 are that far from it.
     """
-    slope, intercept, _ = *line, logit(shifted)  # which refuses percentages
+    slope, intercept = line
+    logit(shifted)  # refuses percentages
     expected = 1 / (1 + np.exp(-(slope * logit(accuracy) + intercept)))
     return np.asarray(shifted, float) - expected
 

@@ -19,7 +19,6 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from miniclip.common import refuse
 from miniclip.model.attnpool import AttentionPool
 from miniclip.model.blurpool import BlurPool
 
@@ -82,12 +81,11 @@ class ResNet(nn.Module):
     def __init__(self, embed_dim, image_size, layers, width, heads, checkpointing=False):
         super().__init__()
         stride = 2 ** (len(layers) + 1)
-        refuse(
-            {
-                f"image_size must be a multiple of {stride}, not {image_size}": image_size % stride,
-                f"the stem halves its width, so it must be at least 2, not {width}": width < 2,
-            }
-        )
+        if image_size % stride or width < 2:
+            raise ValueError(
+                f"image_size must be a multiple of {stride}, not {image_size}, and the width at least "
+                f"2, not {width}"
+            )
         self.checkpointing = checkpointing
         self.conv1 = nn.Conv2d(3, width // 2, 3, stride=2, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width // 2)

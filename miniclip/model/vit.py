@@ -15,7 +15,6 @@ from einops import rearrange
 from torch import nn
 from torch.nn import functional as F
 
-from miniclip.common import refuse
 from miniclip.model.transformer import Transformer
 
 
@@ -69,9 +68,8 @@ class ViT(nn.Module):
         checkpointing=False,
     ):
         super().__init__()
-        refuse(
-            {f"patches of {patch} pixels do not tile a picture of {image_size}": image_size % patch}
-        )
+        if image_size % patch:
+            raise ValueError(f"patches of {patch} pixels do not tile a picture of {image_size}")
         self.image_size, self.patch = image_size, patch
         length = (image_size // patch) ** 2 + 1
         # never called: this layer gives the patches' weight the name that the released files use
@@ -86,14 +84,9 @@ class ViT(nn.Module):
         self.proj = nn.Parameter(torch.randn(width, embed_dim) * width**-0.5)
 
     def forward(self, images):
-        size = self.image_size
-        refuse(
-            {
-                f"pictures must be (N, 3, {size}, {size}), not {tuple(images.shape)}": (
-                    images.shape[1:] != (3, size, size)
-                )
-            }
-        )
+        if images.shape[1:] != (3, self.image_size, self.image_size):
+            size = self.image_size
+            raise ValueError(f"pictures must be (N, 3, {size}, {size}), not {tuple(images.shape)}")
         x = embed_patches(images, self.conv1.weight)  # (N, L - 1, D)
         first = self.class_embedding.to(x.dtype).expand(x.shape[0], 1, -1)
         x = torch.cat([first, x], dim=1)  # (N, L, D)
