@@ -46,9 +46,8 @@ class HeldOut:
         self.count = 0  # how many pairs the losses that are compared were measured on
         refuse(
             {
-                "--eval-every measures held-out pairs, and there are fewer than two; leave it out": (
-                    config.eval_every and len(self.indices) < 2
-                )
+                "--eval-every measures held-out pairs, and there are fewer than two; leave it "
+                "out": config.eval_every and len(self.indices) < 2
             }
         )
         if dist_info()[0] == 0:

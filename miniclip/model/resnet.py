@@ -83,8 +83,8 @@ class ResNet(nn.Module):
         stride = 2 ** (len(layers) + 1)
         if image_size % stride or width < 2:
             raise ValueError(
-                f"image_size must be a multiple of {stride}, not {image_size}, and the width at least "
-                f"2, not {width}"
+                f"image_size must be a multiple of {stride}, not {image_size}, and the width at "
+                f"least 2, not {width}"
             )
         self.checkpointing = checkpointing
         self.conv1 = nn.Conv2d(3, width // 2, 3, stride=2, padding=1, bias=False)

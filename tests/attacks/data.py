@@ -1050,10 +1050,14 @@ table(
             [({"bytes": np.zeros(5)}, "a")], open_pairs, 'record 0 .its "bytes" are a ndarray of .5'
         ),
         "a_name_that_is_a_number": (
-            [1], lambda names: curate(open_pairs(csv_of()), names=names), "a name is a text .* a number"
+            [1],
+            lambda names: curate(open_pairs(csv_of()), names=names),
+            "a name is a text .* a number",
         ),
         "a_threshold_that_is_nan": (
-            float("nan"), lambda low: curate(open_pairs(csv_of()), min_pmi=low), "must be a number, not nan"
+            float("nan"),
+            lambda low: curate(open_pairs(csv_of()), min_pmi=low),
+            "must be a number, not nan",
         ),
         "class_names_that_are_numbers": (
             [1, 2], lambda names: named("cat dog", names), "class names must be texts, and one .* 1"

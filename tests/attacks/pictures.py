@@ -198,8 +198,9 @@ table(
             encoded("L", (9, 9), "TIFF", tiffinfo={339: 2}), 0, "or a sign"
         ),
         "tiff_of_16_bits_in_planes": (
-            encoded("RGB", (9, 9), "TIFF", tiffinfo={284: 2}).replace(b"\10\0" * 3, b"\20\0" * 3), 0,
-            "or in planes"
+            encoded("RGB", (9, 9), "TIFF", tiffinfo={284: 2}).replace(b"\10\0" * 3, b"\20\0" * 3),
+            0,
+            "or in planes",
         ),
     },
     lambda head, size: read(head.ljust(size, b"\0")),

@@ -130,8 +130,8 @@ def write_results(out, results):
             old = next(name for name in names if not name.exists())
             (out / "results.json").replace(old)
             print(
-                "\nresults.json was about another model, other pairs or other pictures; its content is "
-                f"now in {old.name}"
+                "\nresults.json was about another model, other pairs or other pictures; its content "
+                f"is now in {old.name}"
             )
             before = {}
         commands = before.get("commands", {}) | results["commands"]
