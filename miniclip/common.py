@@ -38,10 +38,6 @@ NO_THREADS = (
     "container's), or end other programs"
 )
 MEMORY_FULL = re.compile("out of memory|allocate memory")  # what torch's errors say
-# options of which argparse would use the last one, although two data sets, for example, were meant
-ONCE = """--data --val-data --images --init --keep --classes --templates --index --image --names
-    --columns --image-column --caption-column --caption-key --freeze --log --search
-    --alpha""".split()
 # seconds without a change, after which a temporary file or folder counts as left behind
 ABANDONED_S = 86_400
 
@@ -116,7 +112,7 @@ class Parser(argparse.ArgumentParser):
         return parser
 
     def parse_args(self, args=None, namespace=None):
-        """As argparse's, but an option of ONCE must not be given twice."""
+        """As argparse's, but no option may be given twice, because only the last would count."""
         self.given = []
         words = sys.argv[1:] if args is None else [*map(str, args)]  # paths and numbers, too
         # the other method also takes an option between two words that may be left out (in
@@ -128,7 +124,7 @@ class Parser(argparse.ArgumentParser):
         name = (action.option_strings or [""])[0]
         if name and "--" in arg_strings:  # argparse would make an empty list of --out=--
             self.error(f"{name} needs a value, and -- is none")
-        if name in ONCE and name in self.given:
+        if name and name in self.given and isinstance(action, argparse._StoreAction):
             self.error(f"{name} is given twice, and only the last would count; give it once")
         self.given.append(name)
         return super()._get_values(action, arg_strings)

@@ -289,8 +289,8 @@ class EvalContext:
 
         A number of shots can be used if at least 80 % of the classes, and at least two, have that
         many training pictures. The numbers are those of SHOTS up to the largest one that can be
-        used. Classes with fewer pictures than this largest number are left out. Both lists are
-        empty if no number can be used.
+        used. Classes with fewer pictures than this largest number are left out. Raises UserError if
+        no number can be used.
         """
         # only pictures that can be read count
         counts = self.encode_labelled("train")[1].bincount(minlength=len(self.labelled.class_names))
@@ -298,7 +298,10 @@ class EvalContext:
             classes = (counts >= most).nonzero().flatten().tolist()
             if len(classes) >= max(2, 0.8 * len(counts)):
                 return classes, [k for k in SHOTS if k <= most]
-        return [], []
+        raise UserError(
+            "a probe learns from pictures of at least two classes, and of at least 80 % of all; here "
+            f"{int((counts > 0).sum())} of {len(counts)} classes have pictures to learn from"
+        )
 
     def _tests(self, encode):
         """The test pictures whose classes take part in probes: {"home" or a shift: (features,

@@ -140,7 +140,8 @@ def full_probe(features, labels):
     return fit(features, labels, strength), strength
 
 
-def shots_curve(features, labels, tests, shots=(1, 2, 4, 8, 16), seeds=5):
+@checked
+def shots_curve(features, labels, tests, shots=(1, 2, 4, 8, 16), seeds: int = 5):
     """The accuracy of probes on k pictures of each class, one probe for each seed: {k: {name of the
     test: [accuracy for each seed]}}.
 
@@ -149,6 +150,7 @@ def shots_curve(features, labels, tests, shots=(1, 2, 4, 8, 16), seeds=5):
     this choice learn from the shots of the first seed and are scored on all other pictures. If
     there are no other pictures, they are scored on the shots themselves.
     """
+    refuse({f"seeds must be at least 1, not {seeds}": seeds < 1})
     features, labels = np.asarray(features), np.asarray(labels)
     pool, result = np.arange(len(labels)), {}
     for k in shots:
@@ -166,7 +168,9 @@ def shots_curve(features, labels, tests, shots=(1, 2, 4, 8, 16), seeds=5):
 def reached(pairs, accuracy, target):
     """After how many pairs a curve first reaches the accuracy `target`: float, or None if it never
     does. Between two points the curve is a straight line over the logarithm of pairs. A curve that
-    begins above the target reaches it at its first point."""
+    begins above the target reaches it at its first point. Raises UserError unless there are points,
+    and all numbers of pairs are above 0."""
+    refuse({"a curve needs points, at numbers above 0": not len(pairs) or min(pairs) <= 0})
     if accuracy[0] >= target:
         return float(pairs[0])
     for k in range(1, len(pairs)):
@@ -211,7 +215,6 @@ def write(context) -> dict:
     report, names = context.report, context.labelled.class_names
     classes, shots = context.classes_and_shots
     report.section("Linear probes and few shots", "sections 3.1.5 and 3.2; figures 6 and 7")
-    refuse({"there are too few labelled pictures to learn from": not shots})
     left = [name for c, name in enumerate(names) if c not in classes]
     if left:
         report.say(

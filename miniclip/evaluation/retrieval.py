@@ -80,7 +80,9 @@ def recalls(rank, gallery_size: int) -> dict:
 
 
 def chance(gallery_size: int) -> dict:
-    """The recalls and median rank to expect from a gallery in random order."""
+    """The recalls and median rank to expect from a gallery in random order. Raises UserError for an
+    empty one."""
+    refuse({f"a gallery needs at least 1 entry, not {gallery_size}": gallery_size < 1})
     scores = {f"R@{k}": min(1.0, k / gallery_size) for k in (1, 5, 10)}
     return {**scores, "median_rank": (gallery_size + 1) / 2, "gallery": gallery_size}
 

@@ -36,6 +36,7 @@ FOLDER, FILE, OLD = ".miniclip", "index.sqlite", "index.npz"
 JOURNAL = FILE + "-journal"  # SQLite keeps it while a process writes
 OURS = (FILE, OLD, JOURNAL)
 BLOCK_ROWS = 1024
+MOST_BYTES = 64 << 20  # of one value in the database: the widest features make blocks of 32 MiB
 SCHEMA = [
     "CREATE TABLE about (json TEXT, crc INTEGER)",
     "CREATE TABLE pictures "
@@ -48,8 +49,8 @@ IS_DAMAGED = "it is damaged; delete it, and make the index again"
 REASONS = {  # what SQLite says: what it means here
     "database is locked": "another process is reading or writing it, or its file system has no "
     "locks; then name a folder elsewhere with --index",
-    "disk I/O error": "another process may be writing it, a limit on the size of files or a quota "
-    "may be reached, or the disk fails",
+    "disk I/O error": "it may have been deleted meanwhile, another process may be writing it, a limit "
+    "on the size of files or a quota may be reached, or the disk fails",
     "attempt to write a readonly database": "it is write-protected, or was moved; if "
     "indexing was interrupted, make it writable and run python -m miniclip.search index again",
     "database disk image is malformed": IS_DAMAGED,
@@ -231,6 +232,10 @@ def database_in(place: Path, write: bool = False):
         ) as database:
             # interrupts SQLite after 10,000 steps of its machine; reading our schema takes 100
             database.set_progress_handler(lambda: True, 10_000)
+            # what is no UTF-8 becomes a text that we do not write
+            database.text_factory = lambda text: text.decode(errors="replace")
+            if hasattr(database, "setlimit"):  # Python 3.10 lacks it
+                database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_BYTES)
             for statement in (
                 "PRAGMA trusted_schema = OFF",
                 "PRAGMA cache_spill = OFF",  # which would lock readers out before the commit

@@ -38,7 +38,7 @@ from miniclip.common import (
     replacing,
 )
 from miniclip.data import BUILT_IN, SOURCE_FLAGS, image_io, open_pairs
-from miniclip.data.dataset import print_skipped, printable
+from miniclip.data.dataset import Pairs, print_skipped, printable
 from miniclip.data.files import (
     CAPTION_COLUMNS,
     PICTURE_COLUMNS,
@@ -157,7 +157,8 @@ def scan(folder: str) -> tuple[dict, list]:
     return dict(sorted(found.items())), skipped
 
 
-def embed_pairs(encoder: Encoder, pairs) -> tuple[dict, list]:
+@checked
+def embed_pairs(encoder: Encoder, pairs: Pairs) -> tuple[dict, list]:
     """Encode pairs. Returns (arrays, skipped): the arrays that are listed at the top of this file,
     by their names, and [(name, reason)] of what was left out."""
     indices = range(len(pairs))

@@ -252,7 +252,7 @@ REFUSED = {
     "curating_over_a_caption_of_the_folder": (
         "0.txt exists, and curate did not write it",
         "echo a red cup > 0.txt",
-        "keeps 0.txt curate . 0.txt --overwrite --min-count 1",
+        "keeps 0.txt curate . 0.txt --overwrite",
     ),
     "curating_over_a_caption_whose_picture_is_damaged": (
         "0.txt exists, and curate did not write it",
@@ -261,7 +261,7 @@ REFUSED = {
     ),
     "curating_over_a_picture_of_the_csv": (
         "0.png exists, and curate did not write it",
-        "keeps 0.png curate pairs.csv 0.png --overwrite --min-count 1",
+        "keeps 0.png curate pairs.csv 0.png --overwrite",
     ),
     "braces_that_name_a_hundred_million_shards": (
         "names more than 1,000,000 shards",

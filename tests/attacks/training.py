@@ -40,9 +40,9 @@ CHECKPOINT = "run/checkpoint.pt"
 
 
 def arguments(*more, steps=2):
-    data = "" if "--data" in more else "--data pairs.csv "
-    fixed = f"{data}--out run --model vit_mini --batch-size 4 --threads 1"
-    return [*fixed.split(), "--steps", steps, *more]
+    usual = {"--data": "pairs.csv", "--out": "run", "--batch-size": 4, "--steps": steps}
+    own = [word for pair in usual.items() if pair[0] not in more for word in pair]
+    return [*own, *"--model vit_mini --threads 1".split(), *more]
 
 
 def run(*more, steps=2, report=lambda *args: None):

@@ -242,8 +242,6 @@ def probed(report, counts, degrees, tests, **given):
         ([16, 16, 15, 16, 15], [0, 1, 2, 3, 4], [1, 2, 4, 8]),
         ([3, 3], [0, 1], [1, 2]),
         ([1, 1, 1, 0, 1], [0, 1, 2, 4], [1]),
-        ([4, 0], [], []),  # two at least
-        ([2, 1, 0], [], []),
     ],
 )
 def test_probes_have_the_most_shots_that_80_percent_of_the_classes_have(
@@ -251,6 +249,12 @@ def test_probes_have_the_most_shots_that_80_percent_of_the_classes_have(
 ):
     found = probed(report, counts, [0] * len(counts), [(0, 0)])
     assert found.classes_and_shots == (classes, shots) and {*shots} <= {*SHOTS}
+
+
+@pytest.mark.parametrize("counts, have", [([4, 0], "1 of 2"), ([2, 1, 0], "2 of 3")])
+def test_probes_of_too_few_classes_are_refused_with_their_number(report, counts, have):
+    found = probed(report, counts, [0] * len(counts), [(0, 0)])
+    must_refuse(f"{have} classes have pictures", lambda: found.classes_and_shots)
 
 
 def test_a_picture_that_cannot_be_read_is_no_shot(report):

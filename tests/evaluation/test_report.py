@@ -88,8 +88,6 @@ def test_probes_say_what_they_leave_out_and_what_zero_shot_is_worth(report, cont
     context.zero_shot["home"] = share(19, 20)
     assert linear_probe.write(context)["shots_worth"] is None
     assert "more than were tried" in report.captions["shots.png"]
-    context.classes_and_shots = [], []
-    must_refuse("too few", linear_probe.write, context)
 
 
 def test_shifts_compare_with_the_line_through_the_baselines(report, context):
@@ -112,12 +110,9 @@ def test_without_a_shift_there_is_nothing_to_measure(report, context):
     assert robustness.write(context) == {} and "No shift" in report.said()
 
 
-@pytest.mark.parametrize(
-    "missing", [{"classes_and_shots": ([], [])}, {"zero_shot": {"home": None}}]
-)
-def test_a_shift_of_too_few_pictures_is_told_from_none(report, context, missing):
-    vars(context).update(missing)
-    must_refuse("enough|too few", robustness.write, context)
+def test_a_shift_of_too_few_pictures_is_told_from_none(report, context):
+    context.zero_shot = {"home": None}
+    must_refuse("enough", robustness.write, context)
 
 
 def test_two_commands_at_once_lose_no_section_of_each_other(tmp_path, monkeypatch):

@@ -245,13 +245,14 @@ def test_what_is_wrong_is_one_sentence(checkpoint, tmp_path, capsys, refused):
         ("no pictures", [], "a.txt (not a picture by its name)"),
         ("bad", [], "no picture in"),
         ("in", ["--threads", 0], "at least 1"),
-        ("in", ["--checkpoint", tmp_path / "nothing.pt"], "no weights file at"),
+        ("in", ["--checkpoint", tmp_path / "nothing.pt"], "--checkpoint is given twice, and only the last"),
         ("in", ["--index", tmp_path / "bad/b.png"], "b.png: File exists"),
-        ("in", ["--checkpoint", other, *index], printable(checkpoint), printable(other)),
         ("in 2", index, f"holds the index of {printable(tmp_path / 'in')};"),
     ):
         error = refused(main, tmp_path / folder, "--checkpoint", checkpoint, *options)
         assert all(word in error for word in words), (words, error)
+    error = refused(main, tmp_path / "in", "--checkpoint", other, *index)
+    assert printable(checkpoint) in error and printable(other) in error
     assert (tmp_path / "i/index.sqlite").read_bytes() == before
     assert not (tmp_path / "no files/.miniclip").exists()
 

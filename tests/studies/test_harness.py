@@ -25,8 +25,9 @@ def toy(tmp_path, monkeypatch, work, trainings):
     study.plan = lambda args: {"first": trainings[:2], "all": trainings}
     study.settings, study.work, study.told = dict, work, []
     study.write_report = lambda found, args: study.told.append(found)
+    results = [f"--results={tmp_path}"]
     study.run = lambda more: harness.run(
-        study, ["--results", str(tmp_path), "--out", str(tmp_path / "out"), *more]
+        study, [*results * ("--results" not in more), "--out", str(tmp_path / "out"), *more]
     )
     return study
 
