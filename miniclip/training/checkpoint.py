@@ -301,13 +301,13 @@ def check_files(out, names=tuple(WRITTEN[2:])):
     """Raise UserError if a run would replace a file in the folder `out` that no run wrote. An empty
     file may be replaced. names: the files that the run would replace."""
     must_be_here(out)
-    there = [out / name for name in names if (out / name).is_file()]
     refuse(
         {
             f"{path} was not written by a run; choose another --out": (
                 path.stat().st_size and not holds(path, [OURS[path.suffix]])
             )
-            for path in there
+            for path in map(out.joinpath, names)
+            if path.is_file()
         }
     )
 
