@@ -150,9 +150,8 @@ class Saver:
     def due(self, step):
         """Whether to save after `step` steps. If the clock decides, the answer is no while a
         checkpoint is still being written."""
-        if self.every:
-            return step % self.every == 0
-        return (self.write is None or self.write.done()) and time.monotonic() >= self.next
+        by_the_clock = (self.write is None or self.write.done()) and time.monotonic() >= self.next
+        return step % self.every == 0 if self.every else by_the_clock
 
     def save(self, state):
         """Copy the dict `state` to host memory, and write the copy in the thread.
