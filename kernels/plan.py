@@ -29,12 +29,10 @@ OWN_LOOP, LIBRARY = (0.75, 0.65), (1.0, 0.90)
 EXP2_A_CLOCK, SHUFFLES_A_CLOCK, WARPS_A_CLOCK = 16, 32, 4  # of an SM
 
 
-def floor_s(card: str, n: int, d: int, m: int | None = None) -> float:
-    """The least seconds of any implementation with four products. m: this rank's rows of the n x n
-    matrix (None: all n)."""
-    card, m = CARDS[card], m or n
-    features = (m + n) * d * 4 * 3  # read twice, written once
-    return max(8 * m * n * d / card["flop_per_s"], features / card["bytes_per_s"])
+def floor_s(card: str, n: int, d: int) -> float:
+    """The least seconds of any implementation with four products, on one card."""
+    features = 2 * n * d * 4 * 3  # read twice, written once
+    return max(8 * n * n * d / CARDS[card]["flop_per_s"], features / CARDS[card]["bytes_per_s"])
 
 
 def tiled(card, name, m, n, k, shape, code, memory_bytes):
@@ -77,8 +75,12 @@ def tiled(card, name, m, n, k, shape, code, memory_bytes):
 def few_tiles(card, name, count, k, shape, code):
     """One launch for a few separate tiles, `count` of them, one per program."""
     one = tiled(card, name, count * shape["BM"], shape["BN"], k, shape | {"STRIP": 1}, code, 0)
-    one["memory_bytes"] = count * shape["BM"] * shape["BN"] * 2
-    return {key: one[key] for key in ("kernel", "seconds", "memory_bytes", "l2_bytes")}
+    return dict(
+        kernel=name,
+        memory_bytes=count * shape["BM"] * shape["BN"] * 2,
+        l2_bytes=one["l2_bytes"],
+        seconds=one["seconds"],
+    )
 
 
 def launched(card, name, memory_bytes, flop=0):
@@ -165,10 +167,9 @@ def by_kernel(launches: list[dict]) -> dict[str, dict]:
     A kernel's dict starts as the dict of its first launch. It gets "launches", the number of the
     kernel's launches, and the bytes, the seconds and the fill of all these launches together.
     """
-    groups, together = {}, {}
-    for launch in launches:
-        groups.setdefault(launch["kernel"], []).append(launch)
-    for name, group in groups.items():
+    together = {}
+    for name in dict.fromkeys(launch["kernel"] for launch in launches):
+        group = [launch for launch in launches if launch["kernel"] == name]
         first = dict.fromkeys(("programs", "blocks_per_sm", "waves", "cycles"), None) | group[0]
         places = sum(x["programs"] / x["fill"] for x in group if "fill" in x)
         together[name] = first | dict(

@@ -124,15 +124,15 @@ def compiler_table(rows: list[dict]) -> str:
 
 def broken_plan(launches: list[dict]) -> list[str]:
     """Sentences on what is wrong with a plan for an H100; none when all is well."""
-    sentences = []
+    bars = {}  # {sentence: whether the bar is broken}
     for name, group in by_kernel(launches).items():
         if group["cycles"]:
             slowest, fill = max(group["cycles"], key=group["cycles"].get), group["fill"]
-            if slowest != "tensor":
-                sentences.append(f"{name}: {slowest} takes longer than the tensor cores")
-            if fill < LEAST_FILL:
-                sentences.append(f"{name} fills {fill:.0%} of the card, {LEAST_FILL:.0%} needed")
-    return sentences
+            bars |= {
+                f"{name}: {slowest} takes longer than the tensor cores": slowest != "tensor",
+                f"{name} fills {fill:.0%} of the card, {LEAST_FILL:.0%} needed": fill < LEAST_FILL,
+            }
+    return [sentence for sentence, is_broken in bars.items() if is_broken]
 
 
 def plan_table(card: str, n: int, d: int, dtype: str) -> str:
@@ -163,9 +163,8 @@ def summary(card: str, n: int, d: int, dtype: str) -> str:
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code. Raises OSError if the output cannot be written, or if a
     process that compiles was killed."""
-    # miniclip's own command starts it, too
-    own, module = os.path.basename(sys.argv[0]), os.path.join("miniclip", "__main__.py")
-    chosen = own == "miniclip" or sys.argv[0].endswith(module)
+    # miniclip's own command, which is miniclip or miniclip/__main__.py, starts it, too
+    chosen = "miniclip" in sys.argv[0].split(os.sep)[-2:]
     prog = "miniclip report" if chosen else "python -m kernels.report"
     parser = argparse.ArgumentParser(prog=prog, description=(__doc__ or "").split("\n")[0])
     parser.print_usage = lambda *_: None  # a mistake is one sentence

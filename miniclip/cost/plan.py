@@ -169,8 +169,7 @@ def plan_run(config):
     )
     config.plan = True
     world, gpu = config.world_size or 1, "h100" if config.gpu is None else config.gpu
-    if not config.precision:
-        config.precision = "bf16" if GPUS.get(gpu, {}).get("bf16") else "fp16"
+    config.precision = config.precision or ("bf16" if GPUS.get(gpu, {}).get("bf16") else "fp16")
     start = initial_state(config.init, config.model, config.activation) if config.init else None
     config.complete(None, start, torch.device("cuda"))
     refuse(

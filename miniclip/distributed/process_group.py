@@ -230,14 +230,14 @@ def agree(facts: dict) -> None:
     """Raise UserError on all ranks unless all have the same facts. The sentence names the first
     difference. facts: {name of a fact: its value on this rank}."""
     of_all = gather(facts)
-    for what, value in of_all[0].items():
-        for rank, theirs in enumerate(of_all):
-            refuse(
-                {
-                    f"all ranks must have the same options, data and code, but {what} is {value} "
-                    f"on rank 0 and {theirs.get(what)} on rank {rank}": theirs.get(what) != value
-                }
-            )
+    refuse(
+        {
+            f"all ranks must have the same options, data and code, but {what} is {value} on rank 0 "
+            f"and {theirs.get(what)} on rank {rank}": theirs.get(what) != value
+            for what, value in of_all[0].items()
+            for rank, theirs in enumerate(of_all)
+        }
+    )
 
 
 def code_version() -> str:

@@ -71,8 +71,7 @@ def error_by_group(predicted, labels, groups: list[str]) -> dict[str, dict]:
     )
     # each number of a tensor would be a group of its own
     groups = [*getattr(groups, "tolist", groups.__iter__)()]
-    wrong = (predicted != labels).tolist()
-    errors = Counter(group for group, error in zip(groups, wrong, strict=True) if error)
+    errors = Counter(group for group, error in zip(groups, predicted != labels) if error)
     return {group: share(errors[group], n) for group, n in sorted(Counter(groups).items())}
 
 

@@ -108,8 +108,7 @@ def open_data(
             "the model was trained on thirteen sets of icons that are no longer read; it is tested on "
             f"families of today's icons that it was not trained on: {', '.join(NEW_TO_FIRST)}"
         )
-    changed = trained_on and changed_packages(content.get("packages", {}), pairs.packages)
-    if changed:
+    if changed := trained_on and changed_packages(content.get("packages", {}), pairs.packages):
         print(f"the pictures are no longer those that the model was trained on: {changed}")
     if files and trained_on and content.get("pairs_digest", pairs.digest) != pairs.digest:
         print(
@@ -166,8 +165,9 @@ def read_templates(templates: str | None) -> list[str]:
     """
     if templates is None:
         return []
-    found = imagenet()[1] if templates == "imagenet" else read_lines(templates, "templates")
-    return checked_templates(found)
+    return checked_templates(
+        imagenet()[1] if templates == "imagenet" else read_lines(templates, "templates")
+    )
 
 
 def templates_for(pairs, labelled: Labelled | None) -> list[str]:
@@ -323,8 +323,7 @@ class EvalContext:
     def zero_shot(self):
         """{test: confidence.share}: zero-shot accuracy among the classes of the probes."""
         classes = torch.tensor(self.classes_and_shots[0], dtype=torch.long)
-        names, templates = self.labelled.class_names, self.templates
-        weights = self.features.classifier(names, templates)[:, classes]
+        weights = self.features.classifier(self.labelled.class_names, self.templates)[:, classes]
         return {
             name: share(int((classes[classify(x, weights)] == y).sum()), len(y))
             for name, (x, y) in self._tests(self.features.images).items()

@@ -111,8 +111,7 @@ def write(context) -> dict:
         "binomial test of the overlapping pictures against the clean ones."
     )
     if found:
-        found.sort(key=lambda row: row[0])
-        shown = found[:: -(-len(found) // SHOWN)]
+        shown = sorted(found, key=lambda row: row[0])[:: -(-len(found) // SHOWN)]
         report.figure(
             "duplicates.png",
             f"{len(shown)} of the {len(found)} near-duplicates found, in the order of their "

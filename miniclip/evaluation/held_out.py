@@ -38,8 +38,9 @@ class HeldOut:
         self.config, self.model, self.tokenizer, self.pairs = config, model, tokenizer, pairs
         self.log, self.constant = log, constant
         splits = {} if config.val_data == NONE else pairs.splits
-        usable = (own for name, own in splits.items() if name not in NOT_MEASURED and len(own))
-        split = next(usable, [])
+        split = next(
+            (own for name, own in splits.items() if name not in NOT_MEASURED and len(own)), []
+        )
         few = min(len(split), MOST_PAIRS)
         self.indices = [int(split[k * len(split) // few]) for k in range(few)]
         self.best, self.ready = math.inf, -math.inf  # ready: earliest time of the next measurement

@@ -196,9 +196,10 @@ def draw_shots(curves, zero_shot, path):
     """Figure 6: curves {features: {k: [accuracy per seed]}}, zero_shot {k: confidence.share}. Each
     k is a number of labels, or "all"; all curves have the same k."""
     x = range(len(zero_shot))  # the numbers of labels double, so this is a logarithmic axis
-    drawn = {"zero-shot, no label": plots.band(x, zero_shot.values())}
-    for name, curve in curves.items():
-        drawn[name] = x, *([f(own) for own in curve.values()] for f in (np.mean, min, max))
+    drawn = {"zero-shot, no label": plots.band(x, zero_shot.values())} | {
+        name: (x, *([f(own) for own in curve.values()] for f in (np.mean, min, max)))
+        for name, curve in curves.items()
+    }
     how = dict(
         xticks=x,
         xticklabels=[*zero_shot],
@@ -215,8 +216,7 @@ def write(context) -> dict:
     report, names = context.report, context.labelled.class_names
     classes, shots = context.classes_and_shots
     report.section("Linear probes and few shots", "sections 3.1.5 and 3.2; figures 6 and 7")
-    left = [name for c, name in enumerate(names) if c not in classes]
-    if left:
+    if left := [name for c, name in enumerate(names) if c not in classes]:
         report.say(
             f"Classes with fewer than {shots[-1]} pictures to learn from are left out: "
             f"{', '.join(left)}."

@@ -158,8 +158,7 @@ def evaluate_heldout(features, pairs) -> tuple[dict, dict]:
     held_out = {split: own for split, own in pairs.splits.items() if split != "train" and own}
     for split, indices in held_out.items():
         among = tuple(pairs.gallery(split))
-        scores = gallery_of(among).evaluate(indices)
-        if scores:
+        if scores := gallery_of(among).evaluate(indices):
             scores["chance"] = chance(scores["text_to_image"]["gallery"])
             if len(among) > len(indices):  # the easier task of small test sets
                 alone = gallery_of(tuple(indices)).evaluate(indices)

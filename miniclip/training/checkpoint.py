@@ -150,9 +150,8 @@ class Saver:
     def due(self, step):
         """Whether to save after `step` steps. If the clock decides, the answer is no while a
         checkpoint is still being written."""
-        if self.every:
-            return step % self.every == 0
-        return (self.write is None or self.write.done()) and time.monotonic() >= self.next
+        by_the_clock = (self.write is None or self.write.done()) and time.monotonic() >= self.next
+        return step % self.every == 0 if self.every else by_the_clock
 
     def save(self, state):
         """Copy the dict `state` to host memory, and write the copy in the thread.
@@ -301,13 +300,13 @@ def check_files(out, names=tuple(WRITTEN[2:])):
     """Raise UserError if a run would replace a file in the folder `out` that no run wrote. An empty
     file may be replaced. names: the files that the run would replace."""
     must_be_here(out)
-    there = [out / name for name in names if (out / name).is_file()]
     refuse(
         {
             f"{path} was not written by a run; choose another --out": (
                 path.stat().st_size and not holds(path, [OURS[path.suffix]])
             )
-            for path in there
+            for path in map(out.joinpath, names)
+            if path.is_file()
         }
     )
 

@@ -28,10 +28,9 @@ def freeze(model, tower):
     refuse(
         {f"the tower must be image or text, not {tower!r}": tower not in (None, "image", "text")}
     )
-    if tower:
-        # the model inside, if torch.compile has wrapped it: its names begin otherwise
-        for name, p in getattr(model, "_orig_mod", model).named_parameters():
-            if tower_of(name) == tower:
-                p.requires_grad_(False)
+    # the model inside, if torch.compile has wrapped it: its names begin otherwise
+    for name, p in getattr(model, "_orig_mod", model).named_parameters():
+        if tower and tower_of(name) == tower:
+            p.requires_grad_(False)
     if tower == "image":  # the text tower has no layer that training mode changes
         model.visual.eval()

@@ -38,9 +38,9 @@ class Monitor:
         in_epochs = max(1, math.ceil(exact)) if config.epochs else math.inf
         self.steps = config.steps or in_epochs
         self.budget_s = config.minutes * 60 if config.minutes else math.inf
-        self.fewest = 1  # pairs that a rank needs for a step: one for each micro-batch
-        if config.micro_batch and world > 1:
-            self.fewest = planned_parts(self.batch_size, config.micro_batch, world)
+        unit = config.micro_batch if world > 1 else None
+        # pairs that a rank needs for a step: one for each micro-batch
+        self.fewest = planned_parts(self.batch_size, unit, world) if unit else 1
         self.step, self.seconds, self.skipped_steps, self.skipped = 0, 0.0, 0, dict(skipped)
         self.failures, self.stop, self.due = 0, 0, False  # failures: skipped steps in a row
         self.problem = self.started = None

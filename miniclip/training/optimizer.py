@@ -54,8 +54,12 @@ def check_state(state):
         own = state["state"].values()
         moments = [x[name] for x in own for name in ("exp_avg", "exp_avg_sq")]
         is_whole = all(map(torch.is_tensor, moments)) and all("step" in x for x in own)
-        refuse({"its moments are no tensors, or have no step": not is_whole})
-        refuse({"it has no betas": not all("betas" in group for group in state["param_groups"])})
+        refuse(
+            {
+                "its moments are no tensors, or have no step": not is_whole,
+                "it has no betas": not all("betas" in group for group in state["param_groups"]),
+            }
+        )
 
 
 def check_group(group):

@@ -81,9 +81,10 @@ def some_captions(pairs, seed):
 
 def make_tokenizer(pairs, config):
     """The released tokenizer (--tokenizer openai), or a tokenizer learned from some captions."""
-    if config.tokenizer:
-        tokenizer = Tokenizer.openai()
-    else:
-        tokenizer = Tokenizer.train(some_captions(pairs, config.seed), config.vocab_size)
+    tokenizer = (
+        Tokenizer.openai()
+        if config.tokenizer
+        else Tokenizer.train(some_captions(pairs, config.seed), config.vocab_size)
+    )
     tokenizer.context_length = MODELS[config.model]["context_length"]
     return tokenizer

@@ -18,7 +18,7 @@ from miniclip.data.image_io import check, read
 from miniclip.data.threads import in_threads, read_all
 from miniclip.data.transforms import MEAN, STD, Preprocess, normalize
 from tests.attacks import attack, table
-from tests.data.tars import heic, png, png_chunk
+from tests.data.tars import file_of, heic, png, png_chunk
 from tests.shared import must_refuse
 
 SOS = b"\xff\xda"
@@ -28,19 +28,16 @@ WEBP = bytes.fromhex(
 
 
 def encoded(mode, size, kind, **options):
-    file = io.BytesIO()
-    Image.new(mode, size).save(file, kind, **options)
-    return file.getvalue()
+    return file_of(Image.new(mode, size), kind, **options)
 
 
 @attack(code=0)
 def a_png_with_a_flipped_bit_is_never_another_picture(folder):
-    good = io.BytesIO()
     emoji = Image.new("RGB", (48, 48), "white")
     emoji.paste("red", (9, 9, 40, 20))
-    emoji.save(good, "PNG")
-    for k in range(8 * len(good.getvalue())):
-        data = bytearray(good.getvalue())
+    good = file_of(emoji)
+    for k in range(8 * len(good)):
+        data = bytearray(good)
         data[k // 8] ^= 1 << k % 8
         with contextlib.suppress(BadPicture):
             assert read(bytes(data)).tobytes() == emoji.tobytes(), k
@@ -113,9 +110,8 @@ def a_lying_transparent_picture_of_100_megapixels(folder):
 def a_picture_of_two_thousand_frames(folder):
     first, *frames = (Image.new("L", (64, 64), k % 256) for k in range(2000))
     for kind in ("GIF", "PNG"):
-        file = io.BytesIO()
-        first.save(file, kind, save_all=True, append_images=frames)
-        assert read(file.getvalue()).getpixel((0, 0)) == (0, 0, 0)
+        data = file_of(first, kind, save_all=True, append_images=frames)
+        assert read(data).getpixel((0, 0)) == (0, 0, 0)
 
 
 def grey_tiff(tag, value):
@@ -287,8 +283,7 @@ def preprocessing_a_tiff_that_lies(folder):
     exif, picture = Image.Exif(), np.zeros((10, 20, 3), np.uint8)
     exif[0x112] = 6
     picture[:5, :10] = 255
-    data = io.BytesIO()
-    Image.fromarray(picture).save(data, "TIFF", exif=exif)
-    upright = read(data.getvalue())
+    data = file_of(Image.fromarray(picture), "TIFF", exif=exif)
+    upright = read(data)
     assert upright.size == (10, 20) and upright.getpixel((9, 0)) == (255, 255, 255)
-    assert torch.equal(Preprocess(8)(Image.open(data)), Preprocess(8)(upright))
+    assert torch.equal(Preprocess(8)(Image.open(io.BytesIO(data))), Preprocess(8)(upright))

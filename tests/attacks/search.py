@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from miniclip import zeroshot
@@ -29,6 +28,7 @@ from miniclip.search.database import FILE, OURS, Index
 from miniclip.search.embed import check_sentences, open_encoder
 from tests.attacks import attack, session, table
 from tests.search.folders import fill, random_index, tiny_checkpoint, write_index
+from tests.shared import must_refuse
 
 PLACE = Path("in/.miniclip")
 BLANK = "UPDATE blocks SET features = zeroblob(100000);"
@@ -203,8 +203,7 @@ def a_database_that_is_cut_or_ends_in_zeros_anywhere(folder):
     for at in range(1024, len(good), 1024):
         for data in (good[:at], good[:at].ljust(len(good), b"\0")):
             (PLACE / FILE).write_bytes(data)
-            with pytest.raises(UserError, match=f"{FILE} .*damaged"):
-                Index.open(PLACE)
+            must_refuse(f"{FILE} .*damaged", Index.open, PLACE)
 
 
 @attack(says="index.sqlite cannot be read as an index: the block of picture 1 is damaged")

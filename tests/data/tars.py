@@ -85,10 +85,15 @@ def write_csv(folder, text, name="pairs.csv", encoding="utf-8"):
     return folder / name
 
 
-def picture(kind="JPEG", colour=(200, 30, 90), size=(20, 16)):
+def file_of(image, kind="PNG", **options):
+    """The bytes of a PIL image as a file."""
     file = io.BytesIO()
-    Image.new("RGB", size, colour).save(file, kind)
+    image.save(file, kind, **options)
     return file.getvalue()
+
+
+def picture(kind="JPEG", colour=(200, 30, 90), size=(20, 16)):
+    return file_of(Image.new("RGB", size, colour), kind)
 
 
 def write_tar(path, members, form=tarfile.USTAR_FORMAT, mode="w"):
@@ -122,12 +127,8 @@ def png(width, height, *chunks, bits=1, colour=0):
 
 def pictures():
     """One small picture of each kind that training data comes in."""
-    found = {}
-    for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"):
-        file = io.BytesIO()
-        noise(32, 24).save(file, kind)
-        found[kind.lower().replace("jpeg", "jpg")] = file.getvalue()
-    return found
+    kinds = dict(jpg="JPEG", png="PNG", webp="WEBP", gif="GIF", bmp="BMP", tiff="TIFF")
+    return {suffix: file_of(noise(32, 24), kind) for suffix, kind in kinds.items()}
 
 
 def heic(image, **how):

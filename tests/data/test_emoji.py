@@ -26,6 +26,7 @@ from miniclip.data.emoji.names import (
     vary,
     without_tone,
 )
+from tests.shared import must_refuse
 
 NAMES = [row["name"] for row in read_table()]
 
@@ -216,5 +217,4 @@ def test_a_missing_font_is_named(emoji, monkeypatch):
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "distribution", missing)
-    with pytest.raises(UserError, match="pip install"):
-        other_drawings(emoji, "Noto", [])
+    must_refuse("pip install", other_drawings, emoji, "Noto", [])

@@ -17,6 +17,7 @@ from miniclip.data.dataset import is_held_out
 from miniclip.data.shards import shards, tar_index
 from miniclip.data.shards.pack import pack
 from tests.data.tars import Coloured, picture, read_epoch, write_tar
+from tests.shared import must_refuse
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -164,8 +165,7 @@ def test_options_of_the_source_are_those_of_val_data_too(kind, tmp_path):
 )
 def test_val_data_is_refused_in_a_sentence(source, val, says, packed, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=says):
-        open_divided(source, None, val)
+    must_refuse(says, open_divided, source, None, val)
 
 
 # --- how they are named, kept and shared out

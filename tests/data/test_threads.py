@@ -3,12 +3,12 @@
 import threading
 import time
 
-import pytest
 import torch
 
 from miniclip.common import UserError
 from miniclip.data.dataset import BadPicture
 from miniclip.data.threads import in_order, in_threads, read_all
+from tests.shared import must_refuse
 
 
 def test_batches_are_in_order_from_threads_of_one_core(set_threads):
@@ -39,8 +39,7 @@ def test_an_error_is_raised_where_its_batch_is_and_a_bad_picture_costs_itself_on
     found = in_threads(lambda batch: read_all(read, batch), range(20), 4)
     assert next(found) == ([1, 2, 3], [-1, -2, -3], [(0, "damaged 0")])
     assert next(found) == ([4, 6, 7], [-4, -6, -7], [(5, "damaged 5")])
-    with pytest.raises(UserError, match="wrong"):
-        next(found)
+    must_refuse("wrong", next, found)
 
 
 def test_threads_have_ended_when_the_caller_gives_up():

@@ -18,7 +18,7 @@ from miniclip.data.transforms import (
     to_rgb,
     training_crop,
 )
-from tests.data.tars import noise
+from tests.data.tars import file_of, noise
 
 MODES = "1 L P RGB RGBA RGBX RGBa LA CMYK YCbCr LAB HSV I;16 I;16L I;16B I;16N".split()
 sides = st.integers(1, 90)
@@ -106,9 +106,7 @@ def test_a_palette_with_a_transparent_entry_is_drawn_on_white():
     image = Image.new("P", (4, 2), 1)
     image.putpalette([10, 20, 30, 200, 40, 90])
     image.putpixel((0, 0), 0)
-    file = io.BytesIO()
-    image.save(file, "PNG", transparency=0)
-    image = to_rgb(Image.open(file))
+    image = to_rgb(Image.open(io.BytesIO(file_of(image, transparency=0))))
     assert image.getpixel((0, 0)) == (255, 255, 255) and image.getpixel((1, 1)) == (200, 40, 90)
     clear = Image.new("RGBA", (4, 2), (10, 20, 30, 0)).quantize(2)  # the palette itself has alpha
     assert clear.mode == "P" and to_rgb(clear).getpixel((0, 0)) == (255, 255, 255)
@@ -121,13 +119,11 @@ def test_a_photograph_stands_up(orientation, strip_pixels, monkeypatch):
     lying = noise(8, 4)
     exif = Image.Exif()
     exif[0x0112] = orientation
-    file = io.BytesIO()
-    lying.save(file, "PNG", exif=exif)
     flip, turn = Image.Transpose.FLIP_LEFT_RIGHT, -90 * [0, 0, 2, 2, 3, 1, 1, 3][orientation - 1]
     # the eight ways to look at a picture, in the order of the EXIF standard
     mirrored = lying.transpose(flip) if orientation in (2, 4, 5, 7) else lying
     standing = mirrored.rotate(turn, expand=True)
-    once = to_rgb(Image.open(file))
+    once = to_rgb(Image.open(io.BytesIO(file_of(lying, exif=exif))))
     assert np.array_equal(once, standing) and np.array_equal(to_rgb(once), standing)
 
 
@@ -145,8 +141,8 @@ EXIF = {
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 @pytest.mark.parametrize("exif", EXIF)
 def test_broken_exif_is_no_reason_to_lose_a_picture_or_to_leave_it_lying(exif):
-    file, lying, turn = io.BytesIO(), noise(8, 4), EXIF[exif]
-    lying.save(file, "PNG", exif=b"Exif\0\0" + exif)
+    lying, turn = noise(8, 4), EXIF[exif]
+    file = io.BytesIO(file_of(lying, exif=b"Exif\0\0" + exif))
     assert np.array_equal(to_rgb(Image.open(file)), lying.transpose(turn) if turn else lying)
 
 

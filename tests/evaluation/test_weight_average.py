@@ -11,6 +11,7 @@ from miniclip.evaluation import weight_average
 from miniclip.evaluation.confidence import share
 from miniclip.training.checkpoint import FORMAT
 from tests.evaluation.fakes import Features, Plane, context_of, labelled
+from tests.shared import must_refuse
 
 OURS = {"format": FORMAT}
 
@@ -33,8 +34,7 @@ def test_a_curve_has_eleven_alphas_and_the_model_ends_with_its_own_weights(repor
         assert curve == {f"{k / 10:g}": share(k, 10) for k in range(11)}
     assert model.weight.item() == 1 and start["weight"].item() == 0
     monkeypatch.setattr(weight_average, "measures", lambda *_: {})
-    with pytest.raises(UserError, match="nothing to test on"):
-        weight_average.write(context)
+    must_refuse("nothing to test on", weight_average.write, context)
 
 
 def test_what_a_model_is_measured_by(monkeypatch):

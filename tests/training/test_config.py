@@ -13,6 +13,7 @@ from miniclip.objectives import PLAIN
 from miniclip.training import config as config_file
 from miniclip.training.config import Config
 from miniclip.training.recipe import fine_tuning, recipe
+from tests.shared import must_refuse
 
 CPU, CUDA, MPS = map(torch.device, ("cpu", "cuda", "mps"))
 START = {"config": MODELS["rn_mini"] | {"name": "rn_mini", "tokenizer": "ab12"}}
@@ -91,8 +92,8 @@ def test_a_run_goes_on_whose_list_was_recorded_as_its_pairs():
     ],
 )
 def test_a_run_is_not_gone_on_with_otherwise_than_it_was_started(given, changes, words):
-    with pytest.raises(UserError, match=words):
-        completed("--resume", *given, saved=saved_by("--steps", 5, "--lr", 0.5, **changes))
+    saved = saved_by("--steps", 5, "--lr", 0.5, **changes)
+    must_refuse(words, completed, "--resume", *given, saved=saved)
 
 
 COMPILED = ["--compile", "--grad-checkpointing"]

@@ -34,9 +34,11 @@ def test_only_matrices_are_decayed_and_a_frozen_tower_is_left_out(tower):
     model = create_model("rn_mini", vocab_size=600)
     freeze(model, tower)
     names = {id(p): name for name, p in model.named_parameters()}
-    found = {}
-    for group in parameter_groups(model, 0.2):
-        found |= {names[id(p)]: group["weight_decay"] for p in group["params"]}
+    found = {
+        names[id(p)]: group["weight_decay"]
+        for group in parameter_groups(model, 0.2)
+        for p in group["params"]
+    }
     learn = {n: p for n, p in model.named_parameters() if tower is None or tower_of(n) != tower}
     assert found == {name: 0.2 if p.ndim > 1 else 0 for name, p in learn.items()}
 

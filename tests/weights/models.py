@@ -1,6 +1,5 @@
 """What the tests of weight files share: light models, files of them, and how one is refused."""
 
-import pytest
 import torch
 
 from miniclip.bpe import Tokenizer
@@ -9,6 +8,7 @@ from miniclip.training import checkpoint
 from miniclip.weights import architecture
 from miniclip.weights.convert import load
 from miniclip.weights.huggingface import tokenizer_files
+from tests.shared import must_refuse
 
 
 def tiny_release(monkeypatch, vocab_size=520):
@@ -47,10 +47,8 @@ def write(path, content):
 def refused(path, *words, **options):
     """The one sentence that load refuses the file with; it must name `words`."""
     before = torch.get_rng_state()
-    with pytest.raises(ValueError) as caught:
-        load(path, **options)
-    sentence = str(caught.value)
-    assert "\n" not in sentence and len(sentence) < 500, sentence
+    sentence = must_refuse("", load, path, **options)
+    assert len(sentence) < 500, sentence
     for word in (str(path), *words):
         assert word in sentence, f"{word!r} is not in {sentence!r}"
     assert torch.equal(before, torch.get_rng_state())

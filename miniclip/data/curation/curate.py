@@ -124,9 +124,13 @@ def choose_queries(counts, pairs, names, min_count, min_pmi):
 
     def is_query(key):
         n, parts = counts[key], key.split(" ")
-        if key in names or n < min_count or len(parts) == 1:
-            return key in names or n >= min_count
-        return math.log2(n * pairs / (counts[parts[0]] * counts[parts[1]])) >= min_pmi
+        return key in names or (
+            n >= min_count
+            and (
+                len(parts) == 1
+                or math.log2(n * pairs / (counts[parts[0]] * counts[parts[1]])) >= min_pmi
+            )
+        )
 
     return sorted(filter(is_query, counts), key=lambda key: (counts[key], key))
 
@@ -171,13 +175,12 @@ def curate(
     queries = choose_queries(counts, len(train), names, min_count, min_pmi)
     refuse({f"no word is in {min_count:,} of {len(train):,} pairs; lower --min-count": not queries})
     rank = {query: k for k, query in enumerate(queries)}
-
-    def assigned():
-        for i, own in keys_of_each("assigning pairs"):
-            if matched := [rank[key] for key in own if key in rank]:
-                yield min(matched), text_hash(pairs.where(i)), i
-
-    rows = np.fromiter(assigned(), ASSIGNED)
+    matches = (
+        (i, [rank[key] for key in own if key in rank]) for i, own in keys_of_each("assigning pairs")
+    )
+    rows = np.fromiter(
+        ((min(ranks), text_hash(pairs.where(i)), i) for i, ranks in matches if ranks), ASSIGNED
+    )
     kept = capped(rows, cap)
     before, after = (np.bincount(r["query"], minlength=len(queries)) for r in (rows, kept))
     return Curated(len(train), queries, before, after, kept[np.argsort(kept["pair"])])
@@ -212,10 +215,11 @@ def _is_list(path):
 def main(data, out, cap, min_count, min_pmi, names, overwrite, **source):
     """The command: write the list of kept pairs, and print how many they are. source:
     SOURCE_FLAGS."""
-    why = f"{printable(out)} exists, and curate did not write it; choose another name"
     refuse(
         {
-            why: os.path.isfile(out) and not _is_list(out),
+            f"{printable(out)} exists, and curate did not write it; choose another name": (
+                os.path.isfile(out) and not _is_list(out)
+            ),
             f"{printable(out)} is the source itself; choose another name": (
                 os.path.realpath(out) == os.path.realpath(data)
             ),

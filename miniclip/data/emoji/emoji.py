@@ -120,7 +120,7 @@ class Emoji(Pairs):
         """The class of picture i as a position in class_names, or -1 for no class (names.py)."""
         return names.label_of(self.rows[i])
 
-    def tone_blind_oracle(self, indices, ks=(1, 5, 10)):
+    def tone_blind_oracle(self, indices):
         """Text-to-image recall of a model that makes no mistake but cannot see skin tone.
 
         Every caption of pairs[indices] is a query, and all pictures are compared with it. The
@@ -135,7 +135,7 @@ class Emoji(Pairs):
         )
         ties = [bases[names.without_tone(name)] for i in indices for name in self._captions[i]]
         return {
-            **{f"R@{k}": sum(min(1, k / t) for t in ties) / max(1, len(ties)) for k in ks},
+            **{f"R@{k}": sum(min(1, k / t) for t in ties) / max(1, len(ties)) for k in (1, 5, 10)},
             "n": len(ties),
             "gallery": len(self),
         }

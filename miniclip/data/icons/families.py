@@ -104,10 +104,8 @@ def holds(name: str, combinations: set) -> bool:
     """Whether a name has both words of a combination. The words may be in any order, may be
     replaced by a word of the same meaning (SAME), and may be written together as one word."""
     words = meanings(name)
-    if any(frozenset(pair) in combinations for pair in itertools.combinations(words, 2)):
-        return True
+    halves = ((word[:k], word[k:]) for word in words for k in range(2, len(word) - 1))
     return any(
-        frozenset((SAME.get(word[:k], word[:k]), SAME.get(word[k:], word[k:]))) in combinations
-        for word in words
-        for k in range(2, len(word) - 1)
+        frozenset((SAME.get(first, first), SAME.get(second, second))) in combinations
+        for first, second in itertools.chain(itertools.combinations(words, 2), halves)
     )

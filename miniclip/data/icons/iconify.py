@@ -95,8 +95,7 @@ def read(path) -> dict:
     when the file is not the pinned version of the package, or is damaged. In any other file a
     drawing could make resvg read a local file, or take all memory."""
     sets, how = {}, f"delete it, and fetch it with `npm pack {PACKAGE}@{VERSION}`"
-    wrong = f"{path} is damaged, or is not version {VERSION}; {how}"
-    refuse({wrong: integrity(path) != INTEGRITY})
+    refuse({f"{path} is damaged, or is not version {VERSION}; {how}": integrity(path) != INTEGRITY})
     with tarfile.open(path) as tar:
         for member in tar:
             if member.name.startswith("package/json/"):

@@ -131,11 +131,15 @@ def sample(pairs, i):
     says = {"caption": captions[0], "captions": list(captions), "name": pairs.where(i)}
     # a name may have bytes that are no UTF-8
     text = json.dumps(says, ensure_ascii=False).encode(errors="backslashreplace")
-    for what, part, most in (
-        ("file has", data, MOST_PICTURE_BYTES), ("captions take", text, MOST_TEXT_BYTES),
-    ):  # fmt: skip
-        # Shards would not read it
-        refuse({f"its {what} more than {most >> 20} MiB": len(part) > most}, BadPicture)
+    refuse(  # Shards would not read it
+        {
+            f"its file has more than {MOST_PICTURE_BYTES >> 20} MiB": (
+                len(data) > MOST_PICTURE_BYTES
+            ),
+            f"its captions take more than {MOST_TEXT_BYTES >> 20} MiB": len(text) > MOST_TEXT_BYTES,
+        },
+        BadPicture,
+    )
     return {
         kind.lastgroup if kind else "png": data,
         "txt": captions[0].encode(),

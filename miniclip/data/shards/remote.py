@@ -39,8 +39,7 @@ def fetched(urls: list[str], folder: str | None = None) -> list[str]:
     """
     folder = Path(folder or cache.folder() / "shards")
     places = {url: place(url, folder) for url in urls}
-    missing = [url for url in urls if not places[url].exists()]
-    if missing:
+    if missing := [url for url in urls if not places[url].exists()]:
         check_output(places[missing[0]])
         # a pool whose threads do not keep the process from ending after Ctrl-C
         with ThreadPool(AT_ONCE) as pool:

@@ -151,8 +151,9 @@ class Shards(Pairs):
             data = os.pread(file.fileno(), size, offset)
         except OSError as error:
             raise BadPicture(f"its shard cannot be read: {error.strerror}") from None
-        if len(data) < size:
-            raise BadPicture("its shard has become shorter than when it was indexed")
+        refuse(
+            {"its shard has become shorter than when it was indexed": len(data) < size}, BadPicture
+        )
         return data
 
 

@@ -123,8 +123,9 @@ def write_results(out, results):
     the same of each of ABOUT that both have. Another earlier file is renamed first."""
     with locked(out):  # or of two commands at once one would lose the other's sections
         before = earlier_results(out)  # another command may have written meanwhile
-        alike = (len({before.get(key), results.get(key)} - {None}) < 2 for key in ABOUT)
-        same = before.get("model") == results["model"] and all(alike)
+        same = before.get("model") == results["model"] and all(
+            len({before.get(key), results.get(key)} - {None}) < 2 for key in ABOUT
+        )
         if before and not same:
             names = (out / f"results.old{k}.json" for k in itertools.count())
             old = next(name for name in names if not name.exists())
