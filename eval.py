@@ -44,6 +44,7 @@ from miniclip.common import UserError, check_new, check_output, number, refuse
 from miniclip.data import SOURCE_FLAGS, Pairs, report_skipped, source_options
 from miniclip.data.dataset import print_skipped, printable
 from miniclip.data.labelled import of_pairs, open_labelled
+from miniclip.distributed.process_group import told_by_torchrun
 from miniclip.evaluation import (
     bias,
     data_overlap,
@@ -221,6 +222,9 @@ def check(args):
                 args.alpha is not None and not args.save
             ),
             "--overwrite is for --save and --search": args.overwrite and not (args.save or search),
+            "eval.py computes in one process; start it without torchrun": (
+                told_by_torchrun("WORLD_SIZE", 1) > 1
+            ),
             **{
                 f"{flag} has no effect in a command with {asked}; leave out {flag}": so
                 and flag in given

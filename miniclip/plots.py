@@ -48,6 +48,7 @@ def lines(panels, path, rows=1, dashed=(), dots=()) -> None:
     """
     from matplotlib.figure import Figure
 
+    refuse({"there are no panels, or no rows of them, to draw": not panels or rows < 1})
     columns = -(-len(panels) // rows)
     figure = Figure(figsize=(2.8 + 3.6 * columns, 1.4 + 2.8 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)

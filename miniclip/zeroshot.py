@@ -101,8 +101,8 @@ def encode_images(model, source, indices: Iterable) -> tuple[torch.Tensor, list[
     most = len(source) - 1 if hasattr(source, "__len__") else math.inf
     for i in indices:
         is_number = hasattr(i, "__index__") and not isinstance(i, (bool, np.bool_))
-        fits = is_number and -most <= i <= most
-        refuse({f"an index must be a whole number, at most {most}, and not {i!r}": not fits})
+        fits = is_number and 0 <= i <= most
+        refuse({f"an index must be a whole number from 0 to {most}, and not {i!r}": not fits})
     kept, features, _ = encode_all(model, source.image, indices)
     return features, kept
 

@@ -223,7 +223,8 @@ class Tokenizer:
         Ids from the first `end` on are not read. Raises ValueError for a number that is not an id,
         and TypeError if `ids` is not a row of whole numbers.
         """
-        refuse({"ids must be one row, such as ids[0]": getattr(ids, "ndim", 1) != 1}, TypeError)
+        is_row = getattr(ids, "ndim", 1) == 1 and not isinstance(ids, (str, bytes))
+        refuse({"ids must be one row of numbers, such as ids[0]": not is_row}, TypeError)
         ids = list(takewhile(lambda i: i != self.end, map(operator.index, ids)))
         refuse({f"ids are 0 to {self.end}, so {i} is none": not 0 <= i < self.end for i in ids})
         text = b"".join(self.pieces[i] for i in ids if i != self.start)

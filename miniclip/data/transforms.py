@@ -176,8 +176,12 @@ def training_crop(image, image_size, rng, scale=(1.0, 1.0), out=None):
 
     The side of the square is u times the picture's short side, where u is uniform in `scale`. The
     place of the square is uniform. The paper's crop is the default scale, (1, 1). rng: a numpy
-    Generator, from which three numbers are drawn.
+    Generator, from which three numbers are drawn. Raises UserError for a scale beyond 0 to 1.
     """
+    low, high = scale
+    refuse(
+        {f"scale must be (low, high), above 0 and at most 1, not {scale}": not 0 < low <= high <= 1}
+    )
     image = to_rgb(image)
     side = rng.uniform(*scale) * min(image.size)
     left, top = (rng.uniform(0, 1) * (length - side) for length in image.size)
@@ -201,8 +205,11 @@ def redraw(image, image_size, turn=0.0, size=1.0, shift=(0.0, 0.0), ink=0.0, out
 
     out: a numpy array for the result, or None. turn: an angle in radians. size: a factor. shift:
     (x, y) as shares of the side. ink: how much the strokes are thickened, from 0 for not at all to
-    1 for a pixel on each side. What the turn or the shift uncovers is white.
+    1 for a pixel on each side. What the turn or the shift uncovers is white. Raises UserError for a
+    size that is not above 0, and an infinite or undefined turn.
     """
+    fits = 0 < size < math.inf and math.isfinite(turn)
+    refuse({f"size must be above 0, and turn finite, not {size} and {turn}": not fits})
     image = moved(image.convert("L"), turn, size, shift).resize((image_size, image_size), BICUBIC)
     if ink:
         image = Image.blend(image, image.filter(ImageFilter.MinFilter(3)), ink)

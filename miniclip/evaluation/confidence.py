@@ -22,7 +22,7 @@ import torch
 
 from miniclip.common import checked, refuse, refusing
 
-MOST = 10**7  # trials of an exact binomial sum; so many take seconds and hundreds of megabytes
+MOST = 10**6  # trials of an exact binomial sum; the bounds of so many take seconds
 
 
 @checked

@@ -232,8 +232,6 @@ def database_in(place: Path, write: bool = False):
         ) as database:
             # interrupts SQLite after 10,000 steps of its machine; reading our schema takes 100
             database.set_progress_handler(lambda: True, 10_000)
-            # what is no UTF-8 becomes a text that we do not write
-            database.text_factory = lambda text: text.decode(errors="replace")
             if hasattr(database, "setlimit"):  # Python 3.10 lacks it
                 database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_BYTES)
             for statement in (
@@ -269,8 +267,9 @@ def database_in(place: Path, write: bool = False):
                     "again": write and fingerprint(place / FILE)[-1:] != inode
                 }
             )
-    except sqlite3.Error as error:
-        reason = REASONS.get(str(error).partition(" (")[0], error)
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # of damage in the text of the schema
+        is_text = isinstance(error, UnicodeDecodeError)
+        reason = IS_DAMAGED if is_text else REASONS.get(str(error).partition(" (")[0], error)
         raise UserError(
             f"{printable(place / FILE)} cannot be {'written' if write else 'read'}: {reason}"
         ) from None

@@ -9,6 +9,7 @@ Lesson: lessons/11_recipe.md.
 
 import math
 
+from miniclip.common import refuse
 from miniclip.model.clip import ALIASES
 
 # crop: the smallest side of the random square, as a share of the picture's short side (paper: 1)
@@ -105,8 +106,10 @@ def schedule(progress, warmup):
     run that is over, 0 to 1.
 
     While progress < warmup the factor rises linearly from 0 to 1. Then it falls along half a
-    cosine, and reaches 0 at progress 1.
+    cosine, and reaches 0 at progress 1. Raises UserError if one of the two is not from 0 to 1.
     """
+    shares = f"progress and warmup must be shares from 0 to 1, not {progress} and {warmup}"
+    refuse({shares: not (0 <= progress <= 1 and 0 <= warmup <= 1)})
     if progress < warmup:
         return progress / warmup
     return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / max(1 - warmup, 1e-9)))

@@ -71,6 +71,14 @@ def save_average(path, alpha, names, state, model, tokenizer, run, overwrite=Fal
     """
     check_output(path, reading.by_miniclip, overwrite)
     check_new(path, overwrite)  # best.pt of a run may be the only copy
+    refuse(
+        {
+            f"{name} of the average would be infinite; choose weights that are alike": (
+                not x.isfinite().all()
+            )
+            for name, x in state.items()
+        }
+    )
     kept = {
         name: run[name]
         for name in ("options", "pairs", "packages", "pairs_digest", "learned")

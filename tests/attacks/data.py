@@ -923,7 +923,7 @@ REFUSED |= {
     ),
     "more_columns_than_are_named": (
         "l.csv has 3 columns, but --columns names 2; name all of them",
-        r"printf '0.png,a dog,train\n1.png,a cat,test\n' > l.csv",
+        r"printf '0.png,a dog,train\n1.png,a cat,\n0.png,a cow,test\n' > l.csv",
         "data l.csv --columns image,caption",
     ),
     "two_files_of_names": ("--names is given twice", "curate pairs.csv o --names a --names b"),

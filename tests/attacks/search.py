@@ -169,6 +169,7 @@ def crafted_descriptions_and_tables_of_a_database(folder):
         "DELETE FROM about",
         "INSERT INTO about SELECT * FROM about",
         "UPDATE pictures SET path = 'a.png'",
+        "UPDATE pictures SET path = zeroblob(70000000)",
         "UPDATE pictures SET size = 'large'",
         "UPDATE pictures SET mtime = NULL",
         "UPDATE pictures SET id = id + 9",
@@ -185,6 +186,7 @@ def crafted_descriptions_and_tables_of_a_database(folder):
         "PRAGMA application_id = 0",
     )
     files = b"nonsense", good[: len(good) // 2], good[:4096], bytes(len(good))
+    files += (good.replace(b"TABLE", b"T\xc1BLE"),)  # no UTF-8
     for change in (
         *(functools.partial(edit, **{name: value}) for name, value in fields),
         *(functools.partial(execute, sql) for sql in statements),

@@ -26,6 +26,7 @@ from miniclip.data.dataset import keep_pairs
 from miniclip.data.labelled import open_labelled
 from miniclip.data.loader import batches
 from miniclip.data.shards.pack import pack
+from miniclip.data.transforms import redraw, training_crop
 from miniclip.evaluation import (
     bias,
     confidence,
@@ -38,9 +39,9 @@ from miniclip.evaluation import (
 from miniclip.loss import contrastive_loss
 from miniclip.model.clip import create_model
 from miniclip.objectives import create
-from miniclip.search.embed import open_encoder
+from miniclip.search.embed import embed_pairs, open_encoder
 from miniclip.search.find import nearest, query
-from miniclip.training import archive
+from miniclip.training import archive, recipe
 from miniclip.training.optimizer import stochastic_round
 from miniclip.weights import convert, reading, save_huggingface, save_openclip
 from miniclip.weights.__main__ import save_onnx
@@ -1037,6 +1038,13 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
         lambda: interpolate({}, {"bias": torch.ones(5)}, 0.5),
         "the same names, shapes and dtypes",
     ),
+    "an_average_that_overflows": (
+        lambda: save_average(
+            *("a.pt", 0.5, ("a", "b"), {"w": torch.tensor([torch.inf])}),
+            *(tiny(), Tokenizer([]), {}),
+        ),
+        "w of the average would be infinite",
+    ),
     "no_share_of_the_tuned_weights": (lambda: interpolate({}, {}, torch.nan), "0 to 1, not nan"),
     "held_out_pairs_to_curate": (
         lambda: curate(Pairs("held", [["a"]], {"train": []})),
@@ -1096,7 +1104,7 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
         "embed_dim is -1, not a whole number",
     ),
     "a_text_as_a_share": (lambda: confidence.wilson("1", 4), "right must be of .*not str"),
-    "too_many_trials": (lambda: confidence.clopper_pearson(1, 10**9), "at most 10,000,000"),
+    "too_many_trials": (lambda: confidence.clopper_pearson(1, 10**7), "at most 1,000,000"),
     "tables_of_answers": (
         lambda: confidence.mcnemar(np.ones((2, 3)), np.zeros((2, 3))),
         "give two lists",
@@ -1152,6 +1160,38 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
     "thumbnails_that_are_nan": (
         lambda: near_duplicates.near_duplicates(*[torch.full((1, 3, 64, 64), np.nan)] * 2),
         "from 0 to 1",
+    ),
+    "a_percentage_of_a_run": (
+        lambda: recipe.schedule(50, 0.1),
+        "must be shares from 0 to 1, not 50",
+    ),
+    "steps_of_warm_up": (lambda: recipe.schedule(0.5, 2000), "from 0 to 1, not 0.5 and 2000"),
+    "a_position_from_the_end": (
+        lambda: encode_images(tiny(), two(), [-1]),
+        "a whole number from 0 to 1, and not -1",
+    ),
+    "no_panels": (lambda: plots.lines([], "a.png"), "no panels"),
+    "a_crop_of_more_than_all": (
+        lambda: training_crop(Image.new("RGB", (9, 9)), 8, np.random.default_rng(0), (1, 2)),
+        "scale must be .*not .1, 2.",
+    ),
+    "a_picture_drawn_at_no_size": (
+        lambda: redraw(Image.new("RGB", (9, 9)), 8, size=0),
+        "size must be above 0",
+    ),
+    "a_gallery_of_nothing": (lambda: retrieval.chance(0), "at least 1 entry, not 0"),
+    "a_curve_without_points": (lambda: linear_probe.shots_worth({}, 0.5), "a curve needs points"),
+    "a_curve_from_no_shots": (
+        lambda: linear_probe.shots_worth({0: 0.1, 1: 0.9}, 0.5),
+        "at numbers above 0",
+    ),
+    "no_draws_of_shots": (
+        lambda: linear_probe.shots_curve(ROWS, [0, 1, 0, 1], {}, seeds=0),
+        "seeds must be at least 1, not 0",
+    ),
+    "a_list_of_pairs_to_embed": (
+        lambda: embed_pairs(None, [("a.png", "b")]),
+        "encoder must be of type Encoder",
     ),
     "moments_of_numpy": (lambda: stochastic_round(ROWS.numpy()), "a tensor, not a ndarray"),
     "pictures_in_no_columns": (

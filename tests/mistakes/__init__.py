@@ -27,10 +27,12 @@ def planted(answer, exercise, wrong):
     Only the caller gets the wrong function or class: the module of the right one is not changed.
     Raises AssertionError when an old text does not occur exactly once.
     """
+    known = mistakes(exercise)
+    assert wrong in known, f"no answer is called {wrong!r}; there are library, {', '.join(known)}"
     home, _, name = answer.partition(":")
     module = importlib.import_module(home)
     source = inspect.getsource(plain(getattr(module, name)))
-    for old, new in mistakes(exercise)[wrong]:
+    for old, new in known[wrong]:
         times = source.count(old)
         assert times == 1, (
             f"the mistake {wrong!r} of {exercise} replaces {old!r}, which must occur once in {answer} "

@@ -245,7 +245,11 @@ def test_what_is_wrong_is_one_sentence(checkpoint, tmp_path, capsys, refused):
         ("no pictures", [], "a.txt (not a picture by its name)"),
         ("bad", [], "no picture in"),
         ("in", ["--threads", 0], "at least 1"),
-        ("in", ["--checkpoint", tmp_path / "nothing.pt"], "--checkpoint is given twice, and only the last"),
+        (
+            "in",
+            ["--checkpoint", tmp_path / "nothing.pt"],
+            "--checkpoint is given twice, and only the last",
+        ),
         ("in", ["--index", tmp_path / "bad/b.png"], "b.png: File exists"),
         ("in 2", index, f"holds the index of {printable(tmp_path / 'in')};"),
     ):

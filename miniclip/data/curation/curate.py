@@ -124,13 +124,9 @@ def choose_queries(counts, pairs, names, min_count, min_pmi):
 
     def is_query(key):
         n, parts = counts[key], key.split(" ")
-        return key in names or (
-            n >= min_count
-            and (
-                len(parts) == 1
-                or math.log2(n * pairs / (counts[parts[0]] * counts[parts[1]])) >= min_pmi
-            )
-        )
+        if key in names or n < min_count or len(parts) == 1:
+            return key in names or n >= min_count
+        return math.log2(n * pairs / (counts[parts[0]] * counts[parts[1]])) >= min_pmi
 
     return sorted(filter(is_query, counts), key=lambda key: (counts[key], key))
 
@@ -175,12 +171,13 @@ def curate(
     queries = choose_queries(counts, len(train), names, min_count, min_pmi)
     refuse({f"no word is in {min_count:,} of {len(train):,} pairs; lower --min-count": not queries})
     rank = {query: k for k, query in enumerate(queries)}
-    matches = (
-        (i, [rank[key] for key in own if key in rank]) for i, own in keys_of_each("assigning pairs")
-    )
-    rows = np.fromiter(
-        ((min(ranks), text_hash(pairs.where(i)), i) for i, ranks in matches if ranks), ASSIGNED
-    )
+
+    def assigned():
+        for i, own in keys_of_each("assigning pairs"):
+            if matched := [rank[key] for key in own if key in rank]:
+                yield min(matched), text_hash(pairs.where(i)), i
+
+    rows = np.fromiter(assigned(), ASSIGNED)
     kept = capped(rows, cap)
     before, after = (np.bincount(r["query"], minlength=len(queries)) for r in (rows, kept))
     return Curated(len(train), queries, before, after, kept[np.argsort(kept["pair"])])
