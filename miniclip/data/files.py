@@ -342,11 +342,14 @@ def read_csv(path, pictures, texts, columns=None):
     first = [row for _, row, _ in itertools.islice(_rows(path, separator), 100 if named else 0)]
     refuse(
         {
+            f"{name} cannot have {pictures[0]} and {texts[0]} in the same column": (
+                positions[0] == positions[1]
+            ),
             f"{name} has {len(first and first[0])} columns, but --columns names {len(header)}; "
             "name all of them in their order; any word will do for the others": len(first) > 1
             # a sentence has a space after a comma, and another number of commas than others have
             and all(len(r) == len(first[0]) > len(header) and r[-1][:1] != " " for r in first)
-            and any(r[-1] for r in first)
+            and any(r[-1] for r in first),
         }
     )
     return header, _checked(rows, header, *positions, separator, root)

@@ -171,7 +171,7 @@ def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -
     refuse(
         {
             "the features of the query are zeros, add up to zero, or are not finite; change it": (
-                not 0 < total.norm() < float("inf")
+                not 0 < total.norm() < float("inf") or not all(part.any() for part in parts)
             ),
         }
     )

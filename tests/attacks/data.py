@@ -926,6 +926,10 @@ REFUSED |= {
         r"printf '0.png,a dog,train\n1.png,a cat,\n0.png,a cow,test\n' > l.csv",
         "data l.csv --columns image,caption",
     ),
+    "one_column_for_both_sides": (
+        "cannot have picture paths and captions in the same column",
+        "data pairs.csv --caption-column filepath",
+    ),
     "two_files_of_names": ("--names is given twice", "curate pairs.csv o --names a --names b"),
 }
 READ |= {

@@ -176,6 +176,7 @@ def test_the_length_of_a_pictures_features_does_not_matter_beside_words(encoder)
             "are zeros, add up to zero",
             lambda e: find.query(e, image=torch.zeros(128)),
         ),
+        ("query are zeros", lambda e: find.query(e, "cup", torch.zeros(128))),
         ("or are not finite", lambda e: find.query(e, "a", torch.full((128,), torch.nan))),
         ("the query is empty", lambda _: find.query(open_encoder("web"), "\u200b")),
         (", of float16, float32 or", lambda _: nearest(np.array(1.0), torch.eye(1)[0], 1)),
