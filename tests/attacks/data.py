@@ -702,11 +702,6 @@ READ = {
         "tar cf a.TAR *.png *.cls",
         "classes a.TAR",
     ),
-    "links_to_a_shard_beside_it": (
-        r"\[\('one',\)\] \[\]",
-        "mkdir tars; echo one > 0.txt; tar cf tars/a.tar 0.*; ln -s a.tar tars/latest.tar",
-        "open tars",
-    ),
     "two_tars_that_were_joined": (
         r"\[\('one',\), \('two',\)\] \[\]",
         "echo one > 0.txt; echo two > 1.txt",
