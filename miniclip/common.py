@@ -469,23 +469,25 @@ def write_json(path: str | Path, results: dict | list) -> None:
 
 
 @checked
-def save_figure(figure, path: str | Path) -> None:
+def save_figure(figure, path: str | Path, overwrite: bool = True) -> None:
     """Write a matplotlib figure, atomically, with a mark that says that miniclip drew it. A name
-    that ends in .pdf or .svg gets that format, and any other name gets a PNG."""
+    that ends in .pdf or .svg gets that format, and any other name gets a PNG. overwrite: as for
+    `replacing`."""
     kind = {".pdf": "pdf", ".svg": "svg"}.get(Path(path).suffix.lower(), "png")
     mark = {"Software" if kind == "png" else "Creator": "miniclip"}
-    with warnings.catch_warnings(), replacing(path) as file:
+    with warnings.catch_warnings(), replacing(path, overwrite=overwrite) as file:
         warnings.filterwarnings("ignore", "Glyph")  # a glyph that the font lacks is drawn as a box
         figure.savefig(file, format=kind, dpi=100, metadata=mark)
 
 
 @contextlib.contextmanager
-def replacing(path: str | Path, follow: bool = True) -> Iterator:
+def replacing(path: str | Path, follow: bool = True, overwrite: bool = True) -> Iterator:
     """`with replacing(path) as file:` writes a binary file, which replaces `path` when complete.
 
     If `path` is a link, the file that it leads to is replaced; with follow=False the link itself
     is. If the block raises an exception, the file at `path` is unchanged. Raises UserError if
-    `path` exists, but is not a file or a link to a file.
+    `path` exists, but is not a file or a link to a file; with overwrite=False also if it exists at
+    the end, because another program may have written it meanwhile.
     """
     path = _target(path, follow)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -499,6 +501,8 @@ def replacing(path: str | Path, follow: bool = True) -> Iterator:
         # a new file has no mode to keep, and some disks have none
         with contextlib.suppress(OSError):
             shutil.copymode(path, temporary)
+        if not overwrite:
+            check_new(path)
         os.replace(temporary, path)
     except OSError as error:
         if error.errno:  # a name would take the place of the message of any other error

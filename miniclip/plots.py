@@ -75,10 +75,11 @@ def lines(panels, path, rows=1, dashed=(), dots=()) -> None:
 
 
 @_defaults()
-def grid(cells, path, columns=8) -> None:
+def grid(cells, path, columns=8, overwrite=True) -> None:
     """Draw pictures in rows of `columns`.
 
     cells: [(picture, title above it, a line of text below it, whether this line is green)].
+    overwrite: whether to replace a file that exists.
     """
     from matplotlib.figure import Figure
 
@@ -111,4 +112,4 @@ def grid(cells, path, columns=8) -> None:
         axis.set_title(title, fontsize=7, loc="left", pad=2, parse_math=False)
         colour, weight = (GREEN, "bold") if green else (BLACK, "normal")
         axis.set_xlabel(text, fontsize=7, labelpad=1, color=colour, weight=weight, parse_math=False)
-    save_figure(figure, path)
+    save_figure(figure, path, overwrite)

@@ -12,9 +12,10 @@ from miniclip.training import checkpoint
 
 
 def on(pairs_csv, out, *more):
-    """Arguments of a run in batches of 8."""
-    arguments = ["--data", pairs_csv, "--out", out, "--batch-size", 8, "--threads", 1, *more]
-    return [str(a) for a in arguments]
+    """Arguments of a run in batches of 8. Options in `more` take the place of these."""
+    usual = {"--data": pairs_csv, "--out": out, "--batch-size": 8, "--threads": 1}
+    own = [word for pair in usual.items() if pair[0] not in more for word in pair]
+    return [str(a) for a in (*own, *more)]
 
 
 def run(pairs_csv, out, *more):

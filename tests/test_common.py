@@ -204,3 +204,12 @@ def test_two_that_replace_the_same_files_at_once_do_not_mix_them(tmp_path, monke
     with concurrent.futures.ThreadPoolExecutor() as pool:
         assert [*pool.map(write, "xyz")] == [None] * 3
     assert len({path.read_text() for path in paths}) == 1
+
+
+def test_a_file_that_somebody_else_has_written_meanwhile_stays(tmp_path):
+    path = tmp_path / "out"
+    with pytest.raises(UserError, match="exists; choose another name"):
+        with replacing(path, overwrite=False) as file:
+            file.write(b"ours")
+            path.write_text("theirs")
+    assert path.read_text() == "theirs" and [*tmp_path.iterdir()] == [path]

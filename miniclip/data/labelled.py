@@ -41,6 +41,7 @@ from miniclip.data.dataset import (
     must_exist,
     one_line,
     printable,
+    report_skipped,
     text_hash,
 )
 from miniclip.data.files import (
@@ -98,7 +99,9 @@ class Labelled:
         shown, only = printable(name), "none" if not class_names else f"one, {class_names[0]!r}"
         refuse(
             {
-                f"{shown} needs at least two classes; it has {only}": len(class_names) < 2,
+                f"{shown} needs at least two classes; it has {only}. {report_skipped(skipped)}": (
+                    len(class_names) < 2
+                ),
                 f"{shown} has no picture to test on": not splits["all"],
             }
         )

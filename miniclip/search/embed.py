@@ -275,7 +275,7 @@ def main(data, out, checkpoint, activation, overwrite, device, threads, **option
     else:
         arrays, skipped = embed_pairs(encoder, open_pairs(data, **options))
     refuse({f"{printable(data)} has no picture that can be read": not arrays["names"]})
-    with replacing(out) as file:
+    with replacing(out, overwrite=overwrite) as file:
         np.savez(file, **{name: np.asarray(x) for name, x in arrays.items()})
     shapes = ", ".join(f"{name} {tuple(np.shape(values))}" for name, values in arrays.items())
     print(f"{printable(out)}: {shapes}")

@@ -202,9 +202,10 @@ def thumbnail(path: str | Path, side: int = THUMBNAIL) -> Image.Image:
 
 
 @checked
-def draw(found: list, path: str | Path) -> None:
+def draw(found: list, path: str | Path, overwrite: bool = True) -> None:
     """Draw the pictures that were found, [(path, cosine)], into a .png, .pdf or .svg file. A
-    picture that can no longer be read is left white. Raises OSError if it cannot write the file."""
+    picture that can no longer be read is left white. Raises OSError if it cannot write the file, and
+    UserError if the file exists and overwrite is False."""
     cells = []
     for picture, cosine in found:
         try:
@@ -212,7 +213,7 @@ def draw(found: list, path: str | Path) -> None:
         except BadPicture:
             image = Image.new("RGB", (1, 1), "white")
         cells.append((image, printable(os.path.basename(picture), 22), f"{cosine:.3f}", True))
-    plots.grid(cells, path)
+    plots.grid(cells, path, overwrite=overwrite)
 
 
 @command(
@@ -268,5 +269,5 @@ def main(text, folder, index, checkpoint, device, threads, image, k, grid, overw
         print(f"{rank:3d}  {cosine:.3f}  {pasteable(picture)}")
     print(f"{len(opened):,} pictures", *opened.warnings(), sep="\n")
     if grid:
-        draw(found[:MOST_DRAWN], grid)
+        draw(found[:MOST_DRAWN], grid, overwrite)
         print(f"the first {min(len(found), MOST_DRAWN)} are drawn in {printable(grid, 1000)}")

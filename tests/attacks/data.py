@@ -381,7 +381,7 @@ REFUSED = {
     "a_folder_without_pictures": ("it holds no picture", "mkdir p", "open p"),
     "a_folder_without_classes": ("it holds no pictures$", "mkdir p", "classes p"),
     "a_folder_of_one_class": (
-        "needs at least two classes; it has one, 'cat'",
+        "needs at least two classes; it has one, 'cat'. left out 1: dog",
         "mkdir -p p/cat; cp 0.png p/cat",
         "classes p",
     ),

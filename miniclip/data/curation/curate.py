@@ -226,6 +226,7 @@ def main(data, out, cap, min_count, min_pmi, names, overwrite, **source):
     names = read_lines(names, "names") if names else ()
     pairs = open_pairs(data, **source)
     found = curate(pairs, cap, min_count, min_pmi, names)
+    check_new(out, overwrite)  # again, because another program may have written it meanwhile
     write_list(pairs, out, found)
     lost = found.pairs - found.before.sum()
     print(f"{found.pairs:,} pairs, of which {lost:,} match no query; {len(found.kept):,} are kept")
