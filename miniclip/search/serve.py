@@ -193,7 +193,9 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         meanwhile."""
         nonlocal current
         # only browsers on this machine, and those that ask through a proxy on it, get whole paths
-        g.is_here = ipaddress.ip_address(flask.request.remote_addr).is_loopback
+        g.is_here = False
+        with contextlib.suppress(ValueError):  # behind a socket in a folder there is no address
+            g.is_here = ipaddress.ip_address(flask.request.remote_addr).is_loopback
         if flask.request.path != "/" and reading.acquire(blocking=False):
             try:
                 old, first = current
