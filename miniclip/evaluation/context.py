@@ -299,8 +299,8 @@ class EvalContext:
             if len(classes) >= max(2, 0.8 * len(counts)):
                 return classes, [k for k in SHOTS if k <= most]
         raise UserError(
-            "a probe learns from pictures of at least two classes, and of at least 80 % of all; here "
-            f"{int((counts > 0).sum())} of {len(counts)} classes have pictures to learn from"
+            "a probe learns from pictures of at least two classes, and of at least 80 % of all; "
+            f"here {int((counts > 0).sum())} of {len(counts)} classes have pictures to learn from"
         )
 
     def _tests(self, encode):

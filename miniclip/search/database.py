@@ -49,8 +49,8 @@ IS_DAMAGED = "it is damaged; delete it, and make the index again"
 REASONS = {  # what SQLite says: what it means here
     "database is locked": "another process is reading or writing it, or its file system has no "
     "locks; then name a folder elsewhere with --index",
-    "disk I/O error": "it may have been deleted meanwhile, another process may be writing it, a limit "
-    "on the size of files or a quota may be reached, or the disk fails",
+    "disk I/O error": "it may have been deleted meanwhile, another process may be writing it, a "
+    "limit on the size of files or a quota may be reached, or the disk fails",
     "attempt to write a readonly database": "it is write-protected, or was moved; if "
     "indexing was interrupted, make it writable and run python -m miniclip.search index again",
     "database disk image is malformed": IS_DAMAGED,

@@ -204,8 +204,8 @@ def thumbnail(path: str | Path, side: int = THUMBNAIL) -> Image.Image:
 @checked
 def draw(found: list, path: str | Path, overwrite: bool = True) -> None:
     """Draw the pictures that were found, [(path, cosine)], into a .png, .pdf or .svg file. A
-    picture that can no longer be read is left white. Raises OSError if it cannot write the file, and
-    UserError if the file exists and overwrite is False."""
+    picture that can no longer be read is left white. Raises OSError if it cannot write the file,
+    and UserError if the file exists and overwrite is False."""
     cells = []
     for picture, cosine in found:
         try:
