@@ -291,6 +291,9 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         names = [spelled[key] for key in dict.fromkeys(map(clean, typed)) if has_words(key)]
         refuse(
             {
+                "the parameters belong in the address, as in /classify?classes=cat,dog": (
+                    "classes" not in asked
+                ),
                 f"type from 2 to {MAX_CLASSES:,} classes, separated by commas; capital letters "
                 "make no difference": not 2 <= len(names) <= MAX_CLASSES,
                 "the template must hold {} once, where the name goes": template.count("{}") != 1,

@@ -388,6 +388,7 @@ def test_addresses_without_parameters_take_none(client, path):
         ("search?text=caf%E9", b"", "must be in UTF-8"),
         ("classify?classes=caf%E9,tea", b"", "must be in UTF-8"),
         ("classify?classes=a,%E2%80%8B", b"", "from 2 to"),
+        ("classify", b"classes=a,b", "belong in the address"),
         ("search?text=a&row=3", b"", "there is no parameter row; there are text, like, k"),
         ("classify?classes=a,b&k=3", b"", "no parameter k; there are classes, template, row"),
         ("search?text=a&text=b", b"", "each parameter only once"),
