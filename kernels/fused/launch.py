@@ -6,7 +6,9 @@ launches run on a CPU in the corrected interpreter (interpreter.py). Left out: a
 kernels), and the kernels' constants (signatures.py, tile_config.py).
 """
 
+import contextlib
 import functools
+import threading
 
 import torch
 import triton
@@ -25,6 +27,8 @@ from kernels.fused.tile_config import (
 # 167931)
 ADDMM_TAKES_FLOAT32 = tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 10)
 INTERPRET = knobs.runtime.interpret
+# the interpreter keeps the program that it runs in globals, so that two threads would mix theirs
+TURN = threading.Lock() if INTERPRET else contextlib.nullcontext()
 if INTERPRET:
     interpreter.install()
 
@@ -70,7 +74,10 @@ def _launch(name, plan, shape, *arguments):
         triton.set_allocator(
             lambda size, *_: torch.empty(size, dtype=torch.int8, device=first.device)
         )
-    with torch.cuda.device_of(first):  # Triton launches on the current card; no effect on a CPU
+    with (
+        TURN,
+        torch.cuda.device_of(first),
+    ):  # Triton launches on the current card; no effect on a CPU
         # fused multiply-add rounds S * scale - shift once and not twice, and saves an instruction
         kernel[(programs,)](*arguments, enable_fp_fusion=True, **plan)
 

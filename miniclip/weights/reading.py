@@ -223,6 +223,7 @@ def write_safetensors(state, metadata, file):
     """Write tensors into an open file, without a copy of them in memory."""
     with refusing("the weights cannot be written"):
         save_file(state, file.name, metadata=metadata)
+    os.chmod(file.name, os.fstat(file.fileno()).st_mode)  # save_file's own file is for the owner
 
 
 def by_miniclip(path: Path) -> dict:

@@ -9,6 +9,7 @@ import functools
 import itertools
 import math
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -72,6 +73,12 @@ def check(image, text, logit_scale, precision, **how):
 )
 def test_the_fused_loss_is_the_definition(n, d, seed, kind, precision, logit_scale, chunk):
     check(*batch(n, d, kind, seed), logit_scale, precision, chunk=chunk)
+
+
+def test_threads_do_not_mix_their_programs():
+    many = [batch(n, 8, "random", n) for n in (20, 40) * 3]
+    with ThreadPoolExecutor(2) as pool:
+        [*pool.map(lambda pair: check(*pair, 2.0, "fp32"), many)]
 
 
 WIDE = [(d, p) for d in (512, 640, 768, 1024) for p in KERNEL_PRECISIONS]

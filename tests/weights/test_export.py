@@ -70,6 +70,7 @@ def test_a_checkpoint_becomes_a_folder_of_hugging_face(tmp_path, refused):
     our_checkpoint(model, tmp_path / "c.pt")
     arguments = ["weights", "export", str(tmp_path / "c.pt"), str(tmp_path / "hf")]
     assert main([*arguments, "--format", "huggingface"]) == 0
+    assert len({path.stat().st_mode for path in (tmp_path / "hf").iterdir()}) == 1
     assert same_weights(model, miniclip.load(tmp_path / "hf")[0])
     assert "--half only applies" in refused(main, *arguments, "--format", "huggingface", "--half")
 
