@@ -382,7 +382,7 @@ REFUSED = {
     "a_folder_without_classes": ("it holds no pictures$", "mkdir p", "classes p"),
     "a_folder_of_one_class": (
         "needs at least two classes; it has one, 'cat'. left out 1: dog",
-        "mkdir -p p/cat; cp 0.png p/cat",
+        "mkdir -p p/cat p/dog; cp 0.png p/cat",
         "classes p",
     ),
     "a_tar_without_labels": (r"1: 0.png \(no label", "tar cf 0.tar 0.png", "classes 0.tar"),
