@@ -112,7 +112,8 @@ class Parser(argparse.ArgumentParser):
         return parser
 
     def parse_args(self, args=None, namespace=None):
-        """As argparse's, but no option may be given twice, because only the last would count."""
+        """As argparse's, but an option that takes one value must not be given twice, because only
+        the last value would count."""
         self.given = []
         words = sys.argv[1:] if args is None else [*map(str, args)]  # paths and numbers, too
         # the other method also takes an option between two words that may be left out (in

@@ -74,10 +74,8 @@ def _launch(name, plan, shape, *arguments):
         triton.set_allocator(
             lambda size, *_: torch.empty(size, dtype=torch.int8, device=first.device)
         )
-    with (
-        TURN,
-        torch.cuda.device_of(first),
-    ):  # Triton launches on the current card; no effect on a CPU
+    # Triton launches on the current card; on a CPU this has no effect
+    with TURN, torch.cuda.device_of(first):
         # fused multiply-add rounds S * scale - shift once and not twice, and saves an instruction
         kernel[(programs,)](*arguments, enable_fp_fusion=True, **plan)
 

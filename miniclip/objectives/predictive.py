@@ -42,10 +42,8 @@ class Predictive(nn.Module):
     def forward(self, images, tokens):
         """The losses of the pairs, (N,). Raises UserError for other shapes or dtypes, and, on a CPU
         only, for ids that are not in the vocabulary."""
-        images, most = (
-            pictures(images, self.visual.conv1.weight.dtype),
-            self.config["vocab_size"] - 1,
-        )
+        images = pictures(images, self.visual.conv1.weight.dtype)
+        most = self.config["vocab_size"] - 1
         check_tokens(tokens, self.config["context_length"])
         refuse(
             {

@@ -67,8 +67,8 @@ MAX_LOGIT_SCALE = math.log(100)  # the paper clips the scale at 100 for stabilit
 def recipe(name):
     """The default hyperparameters of a model, as a new dict.
 
-    name: a name in MODELS, or OpenAI's name. A resumed run may have a name of its own. If that name
-    begins with rn, the hyperparameters are those of a ResNet, and otherwise those of ViT-B/32.
+    name: a name in MODELS, or OpenAI's name. A resumed run may have another name, such as
+    "rn_wide". Names that begin with rn get a ResNet's hyperparameters, all others ViT-B/32's.
     """
     name = ALIASES.get(name, name)
     if name.endswith("_mini"):

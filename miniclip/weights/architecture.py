@@ -31,7 +31,7 @@ TOWERS = dict(
         context_length=77, vocab_size=RELEASED_TOKENS, layers=12, width=512, heads=8, mlp_ratio=4.0
     ),
 )
-# The settings beside those of the towers. The tensors and quick_gelu tell what they mean.
+# The settings that a config may have beside those of the towers. Any other one is refused.
 WHOLE = """embed_dim vision_cfg text_cfg multimodal_cfg quick_gelu custom_text init_logit_scale
     init_logit_bias nonscalar_logit_scale cast_dtype output_dict preprocess_cfg""".split()
 # Values of other settings that ask for nothing that miniclip lacks. A setting may also be false,

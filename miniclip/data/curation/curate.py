@@ -183,12 +183,13 @@ def curate(
     return Curated(len(train), queries, before, after, kept[np.argsort(kept["pair"])])
 
 
-def write_list(pairs: Pairs, out, found: Curated) -> None:
+def write_list(pairs: Pairs, out, found: Curated, overwrite: bool = True) -> None:
     """Write the number, the name and the query of each kept pair, for dataset.keep_pairs.
 
-    The names may be names of files, and may hold bytes that are not UTF-8.
+    The names may be names of files, and may hold bytes that are not UTF-8. overwrite: as for
+    `replacing`.
     """
-    with replacing(out) as file:
+    with replacing(out, overwrite=overwrite) as file:
         text = io.TextIOWrapper(file, "utf-8", "surrogateescape", newline="")
         table = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
         table.writerow(LIST_COLUMNS)
@@ -226,8 +227,7 @@ def main(data, out, cap, min_count, min_pmi, names, overwrite, **source):
     names = read_lines(names, "names") if names else ()
     pairs = open_pairs(data, **source)
     found = curate(pairs, cap, min_count, min_pmi, names)
-    check_new(out, overwrite)  # again, because another program may have written it meanwhile
-    write_list(pairs, out, found)
+    write_list(pairs, out, found, overwrite)
     lost = found.pairs - found.before.sum()
     print(f"{found.pairs:,} pairs, of which {lost:,} match no query; {len(found.kept):,} are kept")
     large = found.before > cap
