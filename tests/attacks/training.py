@@ -79,7 +79,7 @@ def at_loss(number, *what):
 # --- stopping
 
 
-@attack(code=130, says="again to quit", slow=True)
+@attack(code=130, says="again to quit")
 def a_second_ctrl_c_quits_at_once_and_the_checkpoint_is_whole(folder):
     def whole():
         assert checkpoint.load(CHECKPOINT)["step"] == 2
@@ -135,7 +135,7 @@ def a_hang_up_under_nohup_is_ignored(folder):
     return run()
 
 
-@attack(says="was moved, deleted or replaced", slow=True)
+@attack(says="was moved, deleted or replaced")
 def a_folder_that_is_moved_while_a_run_writes_into_it(folder):
     at_loss(3, lambda: time.sleep(0.5), lambda: os.rename("run", "moved"))
     try:
@@ -144,7 +144,7 @@ def a_folder_that_is_moved_while_a_run_writes_into_it(folder):
         assert checkpoint.load("moved/checkpoint.pt")["step"] == 2 and not os.path.exists("run")
 
 
-@attack(says="was moved, deleted or replaced", slow=True)
+@attack(says="was moved, deleted or replaced")
 def a_run_that_takes_the_place_of_a_folder_that_is_moved(folder):
     def another():
         os.rename("run", "moved")
@@ -192,7 +192,7 @@ def the_disk_of_the_log_is_full(folder):
     broken_at_the_second_line(full)
 
 
-@attack(says="a loading process was killed.*--resume", seconds=30, slow=True)
+@attack(says="a loading process was killed.*--resume", seconds=30)
 def a_loading_process_is_killed(folder):
     def kill():
         [worker, *_] = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
@@ -233,7 +233,6 @@ def a_file_that_the_user_writes_into_the_folder_meanwhile(folder):
     code=0,
     says="no picture of heldout can be read, so it is not evaluated",
     seconds=30,
-    slow=True,
 )
 def pictures_that_are_gone_before_the_report(folder):
     report = train.report
@@ -370,14 +369,16 @@ EDITED = {
     "rate_of_text": dict(options=lambda o: o | {"lr": "fast"}),
     "an_unknown_objective": dict(options=lambda o: o | {"objective": "x"}),
 }
-OTHER = {
+EDITED |= {
     f"{kind}_as_{part}": {part: x}
     for part in checkpoint.PARTS
     for kind, x in (("text", "x"), ("a_list", [1]))
 }
-for cases, slow in ((EDITED, False), (OTHER, True)):
-    cases = {name: (changes, "") for name, changes in cases.items()}
-    table(cases, an_edited_checkpoint, "an_edited_checkpoint_with_{}", slow=slow)
+table(
+    {name: (changes, "") for name, changes in EDITED.items()},
+    an_edited_checkpoint,
+    "an_edited_checkpoint_with_{}",
+)
 
 
 @attack(code=0, says="(?s)best.pt.*resumed(?!.*best.pt)")
@@ -393,7 +394,7 @@ def a_log_that_is_lost_while_best_is_kept(folder):
     return run("--resume", "--eval-every", 1)
 
 
-@attack(code=0, says="(?s)stopped by SIGTERM.*the best so far, in best.pt", slow=True)
+@attack(code=0, says="(?s)stopped by SIGTERM.*the best so far, in best.pt")
 def best_of_an_earlier_run_whose_checkpoint_is_gone(folder):
     run("--lr", 1e-6, "--eval-every", 1)
     os.remove(CHECKPOINT)
@@ -402,7 +403,7 @@ def best_of_an_earlier_run_whose_checkpoint_is_gone(folder):
     return resume("--eval-every", "1")
 
 
-@attack(code=0, slow=True)
+@attack(code=0)
 def best_of_three_runs_in_one_folder(folder):
     kept = []
     for rate in (1e-6, 1e-5, 1e-4):
@@ -438,7 +439,7 @@ def an_evaluation_without_options_in_the_checkpoint_and_with_a_picture_gone(fold
     evaluate("--data", "pairs.csv", "--search", "cup", "-k", "2")
 
 
-@attack(code=0, says="results.old0.json", slow=True)
+@attack(code=0, says="results.old0.json")
 def results_of_other_weights_are_not_mixed_with_these(folder):
     evaluate("--task", "overlap", "--out", "a")
     state = checkpoint.load(CHECKPOINT)
@@ -479,7 +480,7 @@ def judged(*more):
     return {p: {k: v for k, v in r.items() if k[:3] in ("all", "hel")} for p, r in results.items()}
 
 
-@attack(code=0, slow=True)
+@attack(code=0)
 def the_pairs_of_the_run_under_another_spelling(folder):
     first, again = judged(), judged("--data", "./pairs.csv")
     assert first == again and "heldout" in first[Path("run/results.json")], (first, again)
@@ -507,7 +508,7 @@ def a_frozen_tower_beside_a_fixed_temperature(folder):
     assert not model.logit_scale.requires_grad
 
 
-@attack(code=0, slow=True)
+@attack(code=0)
 def a_section_of_eval_py_in_the_results_of_a_run_that_is_given_again(folder):
     run(report=REPORT)
     results = Path("run/results.json")

@@ -102,7 +102,7 @@ HARD = {  # the arguments of batch, a scale, and others of check
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("how, scale, precision, more", itertools.chain(*HARD.values()))
+@pytest.mark.parametrize("how, scale, precision, more", [*itertools.chain(*HARD.values())])
 def test_hard_batches_are_within_their_roundings(how, scale, precision, more):
     check(*batch(**how), math.log(scale), precision, **more)
 

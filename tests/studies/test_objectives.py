@@ -25,14 +25,8 @@ from tests.runs import (
 )
 from tests.shared import must_refuse
 
+pytestmark = pytest.mark.slow
 APART = [name for name, kind in OBJECTIVES.items() if not kind.shared_space]
-FAST = "contrastive", "sigmoid", "ngrams"
-
-
-def each(names):
-    """The objectives as parameters; those that others stand for are slow."""
-    marks = {name: () if name in FAST else pytest.mark.slow for name in names}
-    return [pytest.param(name, marks=marks[name]) for name in names]
 
 
 def study(pairs_csv, out, *more):
@@ -53,7 +47,7 @@ def trained(pairs_csv, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("objective", each(OBJECTIVES))
+@pytest.mark.parametrize("objective", OBJECTIVES)
 def test_a_run_is_loaded_and_does_zero_shot_and_other_libraries_get_only_contrastive_ones(
     objective, trained, pairs_csv, tmp_path
 ):
@@ -72,7 +66,7 @@ def test_a_run_is_loaded_and_does_zero_shot_and_other_libraries_get_only_contras
         must_refuse(objective, write, model, tmp_path / "x.pt")
 
 
-@pytest.mark.parametrize("objective", each(APART))
+@pytest.mark.parametrize("objective", APART)
 def test_without_a_shared_space_the_rest_is_refused_in_one_sentence(objective, trained, refused):
     path = trained(objective) / "checkpoint.pt"
     for more in (["--search", "red"], ["--task", "retrieval"], ["--checkpoint", path]):

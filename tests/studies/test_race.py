@@ -39,6 +39,7 @@ def test_a_curve_moved_to_fewer_pairs_needs_that_many_times_fewer(slope, times):
     assert race.times_fewer(PAIRS, base, better) == pytest.approx(1 / times, rel=1e-9)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**32 - 1))
 def test_the_difference_lies_in_its_interval_and_changes_its_sign_with_the_order(seed):
     rng = np.random.default_rng(seed)
