@@ -36,8 +36,8 @@ def load_or_make(name: str, made_of, make, what: str, passing=()):
     what: words for the content of the file, such as "the index". If the file cannot be written, a
     message on stderr says so with these words.
     passing: a set of reasons, such as an error of the disk. Something was left out for such a
-    reason, but at the next try the reason may no longer exist. If it is given, notes is a list of (name, reason), and a file whose notes
-    hold one of these reasons is made again.
+    reason, but at the next try the reason may no longer exist. If it is given, notes is a list of
+    (name, reason), and a file whose notes hold one of these reasons is made again.
     """
     path = path_of(name, made_of)
     found = read(path)

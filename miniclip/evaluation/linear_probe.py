@@ -57,7 +57,8 @@ def search_strength(score) -> float:
 
     It begins with seven strengths, two decades apart. Each further round tries two strengths, one
     below and one above the best so far. Their distance from it is one decade in the first of these
-    rounds, and it is halved in each round until it is an eighth of a decade. This takes about 15 fits instead of 96. Of equally good strengths the largest is taken.
+    rounds, and it is halved in each round until it is an eighth of a decade. This takes about 15
+    fits instead of 96. Of equally good strengths the largest is taken.
     """
     known, exponents, step = {}, (-6, -4, -2, 0, 2, 4, 6), 2.0  # step in decades
     while step >= 1 / PER_DECADE:

@@ -138,8 +138,9 @@ class Saver:
     """Writes a run's checkpoints in a thread while training goes on, one at a time.
 
     path: the checkpoint file. every: the number of steps between two saves, or None if the clock
-    decides. By the clock, the next save is due at least 20 s after the last one. If training had to wait t seconds for the last save, the next save is due at least 50 t seconds
-    later. So training waits for saves at most 2 % of the time.
+    decides. By the clock, the next save is due at least 20 s after the last one. If training had to
+    wait t seconds for the last save, the next save is due at least 50 t seconds later. So training
+    waits for saves at most 2 % of the time.
     """
 
     def __init__(self, path, every=None):
