@@ -146,6 +146,17 @@ def test_broken_exif_is_no_reason_to_lose_a_picture_or_to_leave_it_lying(exif):
     assert np.array_equal(to_rgb(Image.open(file)), lying.transpose(turn) if turn else lying)
 
 
+def test_what_lies_around_the_first_frame_of_an_animation_is_white():
+    red = Image.new("RGBA", (9, 9))
+    red.paste("red", (0, 0, 4, 4))
+    webp = file_of(red, "WEBP", save_all=True, append_images=[red.rotate(90)], lossless=True)
+    gif = file_of(Image.new("P", (4, 4)), "GIF")
+    gif = gif[:6] + struct.pack("<HH", 9, 9) + gif[10:13] + b"\xff\0\0" + gif[16:]
+    for data in (webp, gif):
+        image = to_rgb(Image.open(io.BytesIO(data)))
+        assert image.getpixel((3, 3)) == (255, 0, 0) and image.getpixel((4, 4)) == (255,) * 3
+
+
 # --- training
 
 
