@@ -145,7 +145,9 @@ def _opened(source):
             raise BadPicture(f"its number of pixels is more than {most}") from None
         except Exception as error:  # noqa: BLE001  NUL in the name, a damaged header, ...
             reason = getattr(error, "strerror", None) or "not a picture that can be read"
-            raise BadPicture(reason.lower()) from None
+            # a dataset that opens files by itself has not told their paths
+            path = callable(source) and getattr(error, "filename", None)
+            raise BadPicture(reason.lower() + (f": {path}" if path else "")) from None
         width, height = image.size
         most = MAX_COSTLY_PIXELS if image.format in COSTLY or image.mode == "CMYK" else MAX_PIXELS
         refuse(

@@ -1,7 +1,9 @@
 """Pairs from Python, .jsonl and .parquet: pictures in any form, captions, and what is left out."""
 
 import json
+import os
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -43,7 +45,16 @@ def test_a_picture_is_an_image_a_path_or_bytes(tmp_path, pictures):
     assert [pairs.captions(i) for i in range(3)] == [("a", "a again"), ("b", "b again"), ("c",)]
     assert pairs.where(1) == "record 1" and pairs.where(2) == "record 2"
     whys = ("no such file or directory", "an empty caption", "no picture")
-    assert skipped == [(f"record {i}", why) for i, why in zip((3, 4, 5), whys)]
+    names = (f"record 3, {tmp_path / 'missing.png'}", "record 4", "record 5")
+    assert skipped == [*zip(names, whys)]
+
+
+def test_a_picture_that_pillow_has_opened_is_read_before_processes_share_its_file(tmp_path):
+    noise = np.random.default_rng(0).integers(256, size=(99, 99, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    pairs = open_pairs([(Image.open(tmp_path / "noise.png"), "a")])
+    os.truncate(tmp_path / "noise.png", 9)
+    assert (np.asarray(pairs.image(0)) == noise).all()
 
 
 def test_a_pair_is_recognized_in_another_order_and_beside_some_of_its_captions(tmp_path, pictures):
@@ -91,6 +102,8 @@ def test_a_dataset_of_hugging_face(pictures, tmp_path):
     pixels = data.with_transform(lambda rows: {"pixels": rows["text"]})
     for some in (pixels, pixels.select(range(1, 13))):
         must_refuse("has a transform that leaves out a column", open_pairs, some)
+    os.remove(paths[1])
+    must_refuse("no such file or directory: .*0.jpg", pairs.image, 1)
 
 
 def test_paths_in_a_dataset_are_as_paths_in_a_list(pictures, tmp_path, monkeypatch):
