@@ -398,6 +398,11 @@ REFUSED = {
         """echo '{"image": "0.png"' > p.jsonl""",
         "open p.jsonl",
     ),
+    "json_of_two_captions_under_one_key": (
+        "line 1 of p.jsonl is not a JSON object, or has a key twice",
+        """echo '{"image": "0.png", "caption": "a", "caption": "b"}' > p.jsonl""",
+        "open p.jsonl",
+    ),
     "json_of_a_deep_nest": (
         "line 1 of p.jsonl is nested too deeply to be read",
         """python -c "print('{\\"a\\": ' + '[' * 9000 + ']' * 9000 + '}')" > p.jsonl""",
@@ -868,6 +873,14 @@ REFUSED |= {
     )
 }
 REFUSED |= {
+    f"names_below_a_{kind}": (
+        "line 1 of l is a heading, and so the class names would be counted wrongly",
+        f"printf '{text}\\ncat\\ndog' > l",
+        "names l",
+    )
+    for kind, text in (("comment", "# of pets"), ("heading", "Class_Name"), ("word", "labels"))
+}
+REFUSED |= {
     f"{what}_written_as_{name}": (
         f"l must have the .* one on each line and nothing else, not lines such as .*{last}",
         f"printf '{text}' > l",
@@ -1047,6 +1060,16 @@ table(
         "records_in_a_set": ({("0.png", "a")}, open_pairs, "records must be in an order"),
         "bytes_in_an_array": (
             [({"bytes": np.zeros(5)}, "a")], open_pairs, 'record 0 .its "bytes" are a ndarray of .5'
+        ),
+        "class_names_in_a_table": (
+            np.array([["0", "cat"], ["1", "dog"]]),
+            lambda names: open_labelled(csv_of(), names),
+            "class_names must be a list",
+        ),
+        "class_names_in_a_series_whose_index_may_be_the_labels": (
+            types.SimpleNamespace(to_dict=dict, __len__=len),
+            lambda names: open_labelled(csv_of(), names),
+            "class_names must be a list",
         ),
         "a_name_that_is_a_number": (
             [1],
