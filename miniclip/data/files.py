@@ -509,7 +509,7 @@ def read_lines(path, what: str, numbered: bool = False) -> list[str]:
     counted = numbered and [
         name.startswith(f"{k} ")
         or re.match(r"[\[(]?\d+\s*([,;:\t|]|[\]).=-]+\s)|(\d+ )?\d+\.[^\W\d]", name)
-        or re.match(r".*[,;:=\t|]\s*\d+$|.*\bn\d{8}\b", name)
+        or re.match(r".*[,;:=\t|] *\d+$|.*\bn\d{8}\b", name)
         for k, name in enumerate(lines)
         if k
     ]

@@ -446,19 +446,21 @@ def _divided(pictures, skipped):
     part_of = {p[0]: PARTS.get(p[0].lower()) for p in pictures if len(p) > 1}
     train, test = ([top for top in part_of if part_of[top] == part] for part in ("train", "test"))
     used = [*train, min(test, key=str.lower)] if train and test else []
-    below = {top: {p[1] for p in pictures if p[0] == top and len(p) > 2} for top in part_of}
-    tops = [top for top in below if below[top]]
+    below = collections.defaultdict(set)  # {a folder at the top: the folders in it}
+    for top, name in (p[:2] for p in pictures if len(p) > 2):
+        below[top].add(name)
     # parts that are called otherwise, such as dev or train_images, have the same classes
     alike = any(
-        re.search("train|test|val", a.lower()) and len(below[a] & below[b]) > 1
-        for a in tops
-        for b in tops
+        len(below[a] & below[b]) > 1
+        for a in below
+        if re.search("train|test|val", a.lower())
+        for b in below
         if a != b
     )
-    splits = not used and len(tops) > 1 and (alike or all(map(part_of.get, tops)))
+    splits = not used and len(below) > 1 and (alike or all(map(part_of.get, below)))
     refuse(
         {
-            f"the folders {' and '.join(sorted(tops))} look like parts of a data set, not like "
+            f"the folders {' and '.join(sorted(below))} look like parts of a data set, not like "
             "classes; give the path of one of these folders": splits
         }
     )

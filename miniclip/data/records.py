@@ -78,8 +78,9 @@ def open_records(
 
     pictures = values(picture)
     # a column of pictures is decoded later, but paths tell now which records are one pair
-    kind = getattr(records, "features", {}).get(picture)
-    if is_dataset and "string" not in getattr(kind, "dtype", ""):
+    if is_dataset and "string" not in getattr(
+        getattr(records, "features", {}).get(picture), "dtype", ""
+    ):
         pictures = (
             functools.partial(_picture, records, i, picture, root) for i in range(len(records))
         )

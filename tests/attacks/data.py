@@ -17,7 +17,7 @@ from miniclip.data import __main__ as data
 from miniclip.data import files, open_divided, open_pairs, threads
 from miniclip.data.curation.curate import curate
 from miniclip.data.dataset import keep_pairs
-from miniclip.data.labelled import open_labelled
+from miniclip.data.labelled import _divided, open_labelled
 from miniclip.data.shards import pack as packing
 from miniclip.data.shards import remote
 from miniclip.data.shards import tar_index as index
@@ -818,6 +818,11 @@ REFUSED |= {
     ),
 }
 READ |= {
+    "a_class_name_with_sixty_thousand_tabs": (
+        r"^\['cat', 'd.*og'\]",
+        """python -c "print('cat\\nd' + '\\t' * 60000 + 'og')" > l""",
+        "names l",
+    ),
     "a_million_separators_after_a_caption": (
         r"\[\('a',\)\] \[\]",
         r"(printf 'path,caption\n0.png,a'; head -c 1000000 /dev/zero | tr '\0' ,; echo) > l.csv",
@@ -1088,6 +1093,12 @@ table(
     lambda given, do: do(given),
     "values_of_python_{}",
 )  # fmt: skip
+
+
+@attack(code=0, seconds=5)
+def labelled_pictures_of_ten_thousand_classes(folder):
+    paths = {(f"{k % 10_000}", f"{k}.png"): None for k in range(60_000)}
+    assert len([*_divided(paths, [])]) == len(paths)
 
 
 @attack(code=0, says=r"\('a', 'b'\)")
