@@ -71,7 +71,12 @@ def to_rgb(image: Image.Image) -> Image.Image:
     refuse({"its file is closed; give the path, or call load() before it is closed": closed})
     # Around a first frame that is smaller than the picture, an animation is transparent. Pillow
     # (13.0) shows a WebP black there, and a GIF in the first of its colours
-    if getattr(image, "rawmode", "") == "RGBX" and image.is_animated and image._im is None:
+    if (
+        image.format == "WEBP"
+        and image._im is None  # it is not loaded yet
+        and image.rawmode == "RGBX"
+        and image.is_animated
+    ):
         image.rawmode = image._mode = "RGBA"
     image.load()  # before EXIF is read, because this already turns a TIFF upright
     try:
@@ -83,7 +88,9 @@ def to_rgb(image: Image.Image) -> Image.Image:
         # without the EXIF, because the picture would be turned again
         image.info = {key: x for key, x in image.info.items() if key == "transparency"}
     left, top, right, bottom = frame = (
-        image.dispose_extent if image.format == "GIF" and image.tell() == 0 else (0, 0, *image.size)
+        image.dispose_extent  # a copy of the GIF may lack it
+        if image.format == "GIF" and hasattr(image, "dispose_extent") and image.tell() == 0
+        else (0, 0, *image.size)
     )
     if image.mode == "RGB" and "transparency" not in image.info and frame == (0, 0, *image.size):
         return image

@@ -1,6 +1,7 @@
 """Pictures to tensors: the released code's numbers to the bit, and no kind of picture refused."""
 
 import io
+import pickle
 import struct
 
 import numpy as np
@@ -152,9 +153,12 @@ def test_what_lies_around_the_first_frame_of_an_animation_is_white():
     webp = file_of(red, "WEBP", save_all=True, append_images=[red.rotate(90)], lossless=True)
     gif = file_of(Image.new("P", (4, 4)), "GIF")
     gif = gif[:6] + struct.pack("<HH", 9, 9) + gif[10:13] + b"\xff\0\0" + gif[16:]
-    for data in (webp, gif):
-        image = to_rgb(Image.open(io.BytesIO(data)))
-        assert image.getpixel((3, 3)) == (255, 0, 0) and image.getpixel((4, 4)) == (255,) * 3
+    images = [Image.open(io.BytesIO(data)) for data in (webp, gif)]
+    assert to_rgb(pickle.loads(pickle.dumps(images[1]))).getpixel((3, 3)) == (255, 0, 0)
+    assert [to_rgb(image).getpixel((k, k)) for image in images for k in (3, 4)] == [
+        (255, 0, 0),
+        (255, 255, 255),
+    ] * 2
 
 
 # --- training
