@@ -155,7 +155,7 @@ def _opened(source):
                 f"its levels have {ODD_LEVELS}; save it with 8 bits": has_odd_levels(image),
                 f"it has {width} x {height} pixels; it must have at least 1, and less than "
                 f"{most // 10**6} megapixels": not 0 < width * height < most,
-                "it has fewer strips than rows": is_file
+                "it lacks the strips of some rows": is_file
                 and image.format == "TIFF"
                 and all(tile[0] == "raw" for tile in image.tile)
                 and sum((x1 - x0) * (y1 - y0) for _, (x0, y0, x1, y1), *_ in image.tile)

@@ -198,10 +198,10 @@ table(
         ),
         "tiff_of_12_bits": (grey_tiff(258, 12), 0, "or 12 bits"),
         "tiff_whose_0_is_white": (grey_tiff(262, 0), 0, "with 0 as white"),
-        "tiff_of_fewer_strips_than_rows": (  # a strip of 5 rows for 9
+        "tiff_without_the_strips_of_some_rows": (  # a strip of 5 rows for 9
             encoded("L", (9, 9), "TIFF").replace(b"\x16\1\4\0\1\0\0\0\x09", b"\x16\1\4\0\1\0\0\0\5"),
             0,
-            "fewer strips than rows",
+            "it lacks the strips of some rows",
         ),
         "tiff_whose_levels_have_a_sign": (
             encoded("L", (9, 9), "TIFF", tiffinfo={339: 2}), 0, "or a sign"
