@@ -116,9 +116,11 @@ class Files(Pairs):
                 )
                 source = source_of(picture, root)
                 key = source if isinstance(source, (str, bytes)) else row
-                # a function gives its picture later, and the picture is checked then
+                # A function gives its picture later, and the picture is checked then. A PIL image is
+                # loaded now, because forked processes would share the position in its file, and so
+                # read only a part of it each
                 if key not in pairs and not callable(source):
-                    image_io.check(source)
+                    (image_io.read if isinstance(source, Image.Image) else image_io.check)(source)
                 first, _, known, before = pairs.get(key, (row, source, {}, part))
                 known.update(captions)
                 pairs[key] = first, source, known, max(before, part)
@@ -256,8 +258,8 @@ def open_folder(path) -> Files:
     Each line of the .txt is a caption. Raises UserError when there is no such picture.
     """
     root, skipped = os.path.abspath(path), []
-    name, rows = os.path.basename(root) or root, _beside_texts(root, skipped)
-    return Files(name, root, rows, skipped, "it holds no picture")
+    name = os.path.basename(root) or root
+    return Files(name, root, _beside_texts(root, skipped), skipped, "it holds no picture")
 
 
 def _beside_texts(root, skipped):
@@ -507,7 +509,7 @@ def read_lines(path, what: str, numbered: bool = False) -> list[str]:
     counted = numbered and [
         name.startswith(f"{k} ")
         or re.match(r"[\[(]?\d+\s*([,;:\t|]|[\]).=-]+\s)|(\d+ )?\d+\.[^\W\d]", name)
-        or re.match(r".*[,;:=\t|]\s*\d+$|.*\bn\d{8}\b", name)
+        or re.match(r".*[,;:=\t|] *\d+$|.*\bn\d{8}\b", name)
         for k, name in enumerate(lines)
         if k
     ]
@@ -516,6 +518,14 @@ def read_lines(path, what: str, numbered: bool = False) -> list[str]:
             f"{path} is empty; write {what} into it, one on each line": not any(lines),
             f"line {blank + 1} of {path} is blank, and so the {what} after it would be counted "
             "wrongly; fill the line, or delete it": numbered and blank < len(lines),
+            f"line 1 of {path} is a heading, and so the {what} would be counted wrongly; delete it": (
+                numbered
+                and re.fullmatch(
+                    r"#\s.*|((class|label)[ _-]?)?(names?|labels?|class(es)?)",
+                    lines[0],
+                    re.IGNORECASE,
+                )
+            ),
             f"{path} must have the {what} one on each line and nothing else, not lines such as "
             f"{lines[-1]!r:.80}": (
                 sum(map(bool, map(CODE.fullmatch, kept))) > len(kept) / 2

@@ -145,7 +145,9 @@ def _opened(source):
             raise BadPicture(f"its number of pixels is more than {most}") from None
         except Exception as error:  # noqa: BLE001  NUL in the name, a damaged header, ...
             reason = getattr(error, "strerror", None) or "not a picture that can be read"
-            raise BadPicture(reason.lower()) from None
+            # a dataset that opens files by itself has not told their paths
+            path = callable(source) and getattr(error, "filename", None)
+            raise BadPicture(reason.lower() + (f": {path}" if path else "")) from None
         width, height = image.size
         most = MAX_COSTLY_PIXELS if image.format in COSTLY or image.mode == "CMYK" else MAX_PIXELS
         refuse(
@@ -153,6 +155,11 @@ def _opened(source):
                 f"its levels have {ODD_LEVELS}; save it with 8 bits": has_odd_levels(image),
                 f"it has {width} x {height} pixels; it must have at least 1, and less than "
                 f"{most // 10**6} megapixels": not 0 < width * height < most,
+                "it lacks the strips of some rows": is_file
+                and image.format == "TIFF"
+                and all(tile[0] == "raw" for tile in image.tile)
+                and sum((x1 - x0) * (y1 - y0) for _, (x0, y0, x1, y1), *_ in image.tile)
+                < width * height,
                 # for each row Pillow keeps a pointer, which takes more memory than a single pixel
                 "a side of more than ten million pixels": max(width, height) > 10**7,
             },
@@ -194,6 +201,10 @@ def _of_file(source, files):
     files.callback(vars(file).clear)  # or the file and its own `read` would keep each other
     file.read = lambda *size: in_time(*size) if next(reads) < MOST_READS else b""
     image = Image.open(file, formats=[f for f in FORMATS if is_small or f not in COSTLY])
-    slow = any(tile[0] in Image.DECODERS for tile in image.tile)  # a decoder in Python
-    file.read = in_time if slow or len(image.tile) > 1 else read
+    # DECODERS are the decoders in Python, which are slow
+    file.read = (
+        in_time
+        if len(image.tile) > 1 or any(tile[0] in Image.DECODERS for tile in image.tile)
+        else read
+    )
     return image

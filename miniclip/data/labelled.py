@@ -197,6 +197,8 @@ def open_labelled(source: str | Path | Iterable, class_names=None) -> Labelled:
                 and (
                     isinstance(class_names, (str, set, frozenset))
                     or not hasattr(class_names, "__len__")
+                    or getattr(class_names, "ndim", 1) != 1
+                    or hasattr(class_names, "to_dict")  # a Series, whose index may be the labels
                 )
             ),
         }
@@ -222,29 +224,34 @@ def open_labelled(source: str | Path | Iterable, class_names=None) -> Labelled:
     tested = {*files_of(pictures, test)}
     both = [i for i, file in zip(train, files_of(pictures, train)) if file in tested]
     splits = {"train": sorted({*train} - {*both}), "test": test, "all": sorted(whole)}
-    notes = [
-        (pictures.where(i), "another name of a picture to test on, so it is not learned from")
-        for i in both
-    ]
-    notes += [
-        (pictures.where(i), "it has several labels, of which the first is used")
-        for i in everything
-        if len(pictures.captions(i)) > 1
-    ]
     counts = collections.Counter(positions.values())
-    notes += [
-        (f"class {label}", "other spellings of this label are the same class")
-        for label in sorted(found)
-        if counts[positions[label]] > 1
-    ]
-    # among OpenAI's names for ImageNet two names belong to two classes each
-    notes += [
-        (f"class {text}", "several classes have this name, of which only the first is predicted")
-        for text, count in collections.Counter(map(clean, names)).items()
-        if count > 1
-    ]
     unused = {*range(len(names))} - {*labels.values()}
-    notes += [(f"class {names[k]}", "no picture has it") for k in sorted(unused)]
+    notes = [
+        *(
+            (pictures.where(i), "another name of a picture to test on, so it is not learned from")
+            for i in both
+        ),
+        *(
+            (pictures.where(i), "it has several labels, of which the first is used")
+            for i in everything
+            if len(pictures.captions(i)) > 1
+        ),
+        *(
+            (f"class {label}", "other spellings of this label are the same class")
+            for label in sorted(found)
+            if counts[positions[label]] > 1
+        ),
+        # among OpenAI's names for ImageNet two names belong to two classes each
+        *(
+            (
+                f"class {text}",
+                "several classes have this name, of which only the first is predicted",
+            )
+            for text, count in collections.Counter(map(clean, names)).items()
+            if count > 1
+        ),
+        *((f"class {names[k]}", "no picture has it") for k in sorted(unused)),
+    ]
     file = names_file and names_file.with_name(TEMPLATES)
     templates = read_lines(file, "templates") if file and file.is_file() else ()
     return Labelled(name, names, pictures, labels, splits, pictures.skipped, templates, notes)
@@ -439,19 +446,21 @@ def _divided(pictures, skipped):
     part_of = {p[0]: PARTS.get(p[0].lower()) for p in pictures if len(p) > 1}
     train, test = ([top for top in part_of if part_of[top] == part] for part in ("train", "test"))
     used = [*train, min(test, key=str.lower)] if train and test else []
-    below = {top: {p[1] for p in pictures if p[0] == top and len(p) > 2} for top in part_of}
-    tops = [top for top in below if below[top]]
+    below = collections.defaultdict(set)  # {a folder at the top: the folders in it}
+    for top, name in (p[:2] for p in pictures if len(p) > 2):
+        below[top].add(name)
     # parts that are called otherwise, such as dev or train_images, have the same classes
     alike = any(
-        re.search("train|test|val", a.lower()) and len(below[a] & below[b]) > 1
-        for a in tops
-        for b in tops
+        len(below[a] & below[b]) > 1
+        for a in below
+        if re.search("train|test|val", a.lower())
+        for b in below
         if a != b
     )
-    splits = not used and len(tops) > 1 and (alike or all(map(part_of.get, tops)))
+    splits = not used and len(below) > 1 and (alike or all(map(part_of.get, below)))
     refuse(
         {
-            f"the folders {' and '.join(sorted(tops))} look like parts of a data set, not like "
+            f"the folders {' and '.join(sorted(below))} look like parts of a data set, not like "
             "classes; give the path of one of these folders": splits
         }
     )

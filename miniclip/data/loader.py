@@ -73,7 +73,7 @@ def with_unique_names(indices, size, names, rng):
     used = collections.Counter()  # {name: in how many batches it is}
     for i, start in zip(most, starts):
         everywhere = any(used[name] == count for name in own[i])
-        for k in () if everywhere else (*range(start, count), *range(start)):
+        for k in () if everywhere else itertools.chain(range(start, count), range(start)):
             if len(batches[k]) < size and taken[k].isdisjoint(own[i]):
                 batches[k].append(i)
                 taken[k].update(own[i])

@@ -67,8 +67,10 @@ def open_records(
         records.column_names if is_dataset else [*dict.fromkeys(k for r in records for k in r)]
     )
     refuse({f"{printable(name)} has no records": not columns})
-    wanted = _wanted(image_column, caption_column)
-    picture, caption = (columns[n] for n in must_find(printable(name), columns, wanted))
+    picture, caption = (
+        columns[n]
+        for n in must_find(printable(name), columns, _wanted(image_column, caption_column))
+    )
     split = find_column(columns, "split", ())
 
     def values(column):  # reading one column of a dataset does not decode the pictures of another
@@ -76,14 +78,22 @@ def open_records(
 
     pictures = values(picture)
     # a column of pictures is decoded later, but paths tell now which records are one pair
-    kind = getattr(records, "features", {}).get(picture)
-    if is_dataset and "string" not in getattr(kind, "dtype", ""):
+    if is_dataset and "string" not in getattr(
+        getattr(records, "features", {}).get(picture), "dtype", ""
+    ):
         pictures = (
             functools.partial(_picture, records, i, picture, root) for i in range(len(records))
         )
     marks = [UNMARKED] * len(records) if split is None else map(mark, values(columns[split]))
     rows = (
-        (f"record {i}", picture, _texts(said), part, None)
+        (
+            _called(i, picture),
+            picture,
+            # UTF-8 cannot hold halves of surrogate pairs
+            (text.encode(errors="replace").decode() for text in texts(said)),
+            part,
+            None,
+        )
         for i, (picture, said, part) in enumerate(zip(pictures, values(caption), marks))
     )
     # a dataset's transform may leave out columns, and decodes the pictures to give the captions
@@ -111,7 +121,8 @@ def _as_dict(record):
     if isinstance(record, (list, tuple)) and len(record) == 2:
         return {"image": record[0], "caption": record[1]}
     raise UserError(
-        f"a record must be (picture, caption) or a dict {{column: value}}, not {record!r:.80}"
+        f"a record must be (picture, caption) or a dict {{column: value}}, not "
+        f"{printable(repr(record))}"
     )
 
 
@@ -120,10 +131,14 @@ def _picture(dataset, i, column, root):
     return source_of(dataset[i][column], root)
 
 
-def _texts(said):
-    """Yield the texts of a caption, as dataset.texts does. Halves of surrogate pairs, which UTF-8
-    cannot hold, are replaced."""
-    return (text.encode(errors="replace").decode() for text in texts(said))
+def _called(i, picture):
+    """What messages call record i: its number, and the path of its picture if it has one."""
+    path = (
+        picture.get("path")
+        if isinstance(picture, dict) and picture.get("bytes") is None
+        else picture
+    )
+    return f"record {i}" + f", {path}" * isinstance(path, (str, os.PathLike))
 
 
 def open_file(path, image_column=None, caption_column=None) -> Files:
@@ -142,9 +157,21 @@ def _json_lines(path):
             where, record = f"line {number} of {printable(path)}", None
             too_deep = in_words(f"{where} is nested too deeply to be read", RecursionError)
             with too_deep, contextlib.suppress(ValueError):
-                record = json.loads(line, parse_int=float)
+                record = json.loads(
+                    line,
+                    parse_int=float,
+                    object_pairs_hook=lambda items: (
+                        dict(items) if len(dict(items)) == len(items) else None
+                    ),
+                )
             if line.strip():
-                refuse({f"{where} is not a JSON object": not isinstance(record, dict)})
+                refuse(
+                    {
+                        f"{where} is not a JSON object, or has a key twice": (
+                            not isinstance(record, dict)
+                        )
+                    }
+                )
                 yield record
 
 

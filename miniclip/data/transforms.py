@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from PIL import ExifTags, Image, ImageFilter
 
-from miniclip.common import ALSO, refuse, refusing
+from miniclip.common import ALSO, checked, described, refuse, refusing
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -69,6 +69,15 @@ def to_rgb(image: Image.Image) -> Image.Image:
     file = getattr(image, "fp", None)
     closed = getattr(image, "tile", None) and (file is None or file.closed)
     refuse({"its file is closed; give the path, or call load() before it is closed": closed})
+    # Around a first frame that is smaller than the picture, an animation is transparent. Pillow
+    # (13.0) shows a WebP black there, and a GIF in the first of its colours
+    if (
+        image.format == "WEBP"
+        and image._im is None  # it is not loaded yet
+        and image.rawmode == "RGBX"
+        and image.is_animated
+    ):
+        image.rawmode = image._mode = "RGBA"
     image.load()  # before EXIF is read, because this already turns a TIFF upright
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
@@ -78,12 +87,17 @@ def to_rgb(image: Image.Image) -> Image.Image:
         image = image.transpose(_TURNS[orientation])
         # without the EXIF, because the picture would be turned again
         image.info = {key: x for key, x in image.info.items() if key == "transparency"}
-    if image.mode == "RGB" and "transparency" not in image.info:
+    left, top, right, bottom = frame = (
+        image.dispose_extent  # a copy of the GIF may lack it
+        if image.format == "GIF" and hasattr(image, "dispose_extent") and image.tell() == 0
+        else (0, 0, *image.size)
+    )
+    if image.mode == "RGB" and "transparency" not in image.info and frame == (0, 0, *image.size):
         return image
-    upright = Image.new("RGB", image.size)
+    upright = Image.new("RGB", image.size, "white")
     rows = max(1, _STRIP_PIXELS // image.width)
-    for top in range(0, image.height, rows):
-        box = (0, top, image.width, min(top + rows, image.height))
+    for y in range(top, bottom, rows):
+        box = (left, y, right, min(y + rows, bottom))
         upright.paste(_on_white(image.crop(box)), box)
     return upright
 
@@ -171,17 +185,16 @@ class Preprocess:
         return _planes(image.resize((size, size), BICUBIC, box))
 
 
-def training_crop(image, image_size, rng, scale=(1.0, 1.0), out=None):
+@checked
+def training_crop(image, image_size, rng, scale: tuple | list = (1.0, 1.0), out=None):
     """A random square of a PIL image -> (3, S, S) uint8, in the memory of `out` if that is given.
 
     The side of the square is u times the picture's short side, where u is uniform in `scale`. The
     place of the square is uniform. The paper's crop is the default scale, (1, 1). rng: a numpy
     Generator, from which three numbers are drawn. Raises UserError for a scale beyond 0 to 1.
     """
-    low, high = scale
-    refuse(
-        {f"scale must be (low, high), above 0 and at most 1, not {scale}": not 0 < low <= high <= 1}
-    )
+    fits = len(scale) == 2 and 0 < scale[0] <= scale[1] <= 1
+    refuse({f"scale must be (low, high), above 0 and at most 1, not {scale}": not fits})
     image = to_rgb(image)
     side = rng.uniform(*scale) * min(image.size)
     left, top = (rng.uniform(0, 1) * (length - side) for length in image.size)
@@ -218,8 +231,9 @@ def redraw(image, image_size, turn=0.0, size=1.0, shift=(0.0, 0.0), ink=0.0, out
 
 def normalize(images: torch.Tensor) -> torch.Tensor:
     """Pictures (..., 3, H, W) uint8 -> float32 on their device, normalized as CLIP's pictures
-    are. Raises UserError for another dtype, whose levels may be from 0 to 1."""
-    refuse({f"images must be of dtype uint8, not {images.dtype}": images.dtype != torch.uint8})
+    are. Raises UserError for another shape, or another dtype, whose levels may be from 0 to 1."""
+    fits = getattr(images, "dtype", None) == torch.uint8 and images.shape[-3:-2] == (3,)
+    refuse({f"images must be (..., 3, H, W), torch.uint8, not {described(images)}": not fits})
     levels, mean, std = _constants(images.device)
     # in place: 5 times faster
     return images.to(torch.float32).div_(levels).sub_(mean).div_(std)

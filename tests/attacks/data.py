@@ -17,7 +17,7 @@ from miniclip.data import __main__ as data
 from miniclip.data import files, open_divided, open_pairs, threads
 from miniclip.data.curation.curate import curate
 from miniclip.data.dataset import keep_pairs
-from miniclip.data.labelled import open_labelled
+from miniclip.data.labelled import _divided, open_labelled
 from miniclip.data.shards import pack as packing
 from miniclip.data.shards import remote
 from miniclip.data.shards import tar_index as index
@@ -396,6 +396,11 @@ REFUSED = {
     "json_that_is_cut": (
         "line 1 of .* is not a JSON object",
         """echo '{"image": "0.png"' > p.jsonl""",
+        "open p.jsonl",
+    ),
+    "json_of_two_captions_under_one_key": (
+        "line 1 of p.jsonl is not a JSON object, or has a key twice",
+        """echo '{"image": "0.png", "caption": "a", "caption": "b"}' > p.jsonl""",
         "open p.jsonl",
     ),
     "json_of_a_deep_nest": (
@@ -813,6 +818,11 @@ REFUSED |= {
     ),
 }
 READ |= {
+    "a_class_name_with_sixty_thousand_tabs": (
+        r"^\['cat', 'd.*og'\]",
+        """python -c "print('cat\\nd' + '\\t' * 60000 + 'og')" > l""",
+        "names l",
+    ),
     "a_million_separators_after_a_caption": (
         r"\[\('a',\)\] \[\]",
         r"(printf 'path,caption\n0.png,a'; head -c 1000000 /dev/zero | tr '\0' ,; echo) > l.csv",
@@ -866,6 +876,14 @@ REFUSED |= {
         ("tar", "tar c 0.png", "l.csv is a tar, or a part of one"),
         ("utf_16", "echo path,caption | iconv -t UTF-16LE", "l.csv is not text, or its encoding"),
     )
+}
+REFUSED |= {
+    f"names_below_a_{kind}": (
+        "line 1 of l is a heading, and so the class names would be counted wrongly",
+        f"printf '{text}\\ncat\\ndog' > l",
+        "names l",
+    )
+    for kind, text in (("comment", "# of pets"), ("heading", "Class_Name"), ("word", "labels"))
 }
 REFUSED |= {
     f"{what}_written_as_{name}": (
@@ -1048,6 +1066,16 @@ table(
         "bytes_in_an_array": (
             [({"bytes": np.zeros(5)}, "a")], open_pairs, 'record 0 .its "bytes" are a ndarray of .5'
         ),
+        "class_names_in_a_table": (
+            np.array([["0", "cat"], ["1", "dog"]]),
+            lambda names: open_labelled(csv_of(), names),
+            "class_names must be a list",
+        ),
+        "class_names_in_a_series_whose_index_may_be_the_labels": (
+            types.SimpleNamespace(to_dict=dict, __len__=len),
+            lambda names: open_labelled(csv_of(), names),
+            "class_names must be a list",
+        ),
         "a_name_that_is_a_number": (
             [1],
             lambda names: curate(open_pairs(csv_of()), names=names),
@@ -1065,6 +1093,11 @@ table(
     lambda given, do: do(given),
     "values_of_python_{}",
 )  # fmt: skip
+
+
+@attack(code=0, seconds=5)
+def labelled_pictures_of_ten_thousand_classes(folder):
+    assert [*_divided({(f"{k % 10_000}", f"{k}.png"): k for k in range(60_000)}, [])]
 
 
 @attack(code=0, says=r"\('a', 'b'\)")
@@ -1147,13 +1180,11 @@ def fetch(url):
 table(ADDRESSES, fetch, "an_address_{}", seconds=20)
 
 
-@attack(code=0, says=r"\[\('of a closed file',\)\] .*32 bits")
+@attack(code=0, says=r"\[\('a cup',\)\] .*'record 0', 'its file is closed.*'record 1', .*32 bits")
 def pictures_of_python_that_have_no_levels_or_cannot_be_read(folder):
     closed, grey = Image.open(csv_of() and "0.png"), Image.new("F", (9, 9), 0.5)
     closed.close()
-    pairs = open_pairs([(closed, "of a closed file"), (grey, "grey")])
-    assert "its file is closed" in read_all(pairs.image, [0])[2][0][1]
-    said(pairs)
+    said(open_pairs([(closed, "of a closed file"), (grey, "grey"), ("0.png", "a cup")]))
 
 
 @attack(code=0)

@@ -159,9 +159,17 @@ table(
 )
 
 
-@attack(says="images must be of dtype uint8, not torch.float32")
-def normalizing_levels_from_0_to_1(folder):
-    normalize(torch.rand(3, 8, 8))
+table(
+    {
+        "levels_from_0_to_1": (torch.rand(3, 8, 8), "a Tensor of .3, 8, 8., torch.float32"),
+        "a_picture_with_alpha": (torch.zeros(4, 8, 8).byte(), "a Tensor of .4, 8, 8., torch.uint8"),
+        "channels_last": (torch.zeros(1, 8, 8, 3).byte(), "a Tensor of .1, 8, 8, 3., torch.uint8"),
+        "an_array": (np.zeros((3, 8, 8), np.float32), "a ndarray of .3, 8, 8., float32"),
+    },
+    lambda images: normalize(images),
+    "normalizing_{}",
+    r"images must be \(..., 3, H, W\), torch.uint8, not {}",
+)
 
 
 @attack(code=0)
@@ -190,6 +198,11 @@ table(
         ),
         "tiff_of_12_bits": (grey_tiff(258, 12), 0, "or 12 bits"),
         "tiff_whose_0_is_white": (grey_tiff(262, 0), 0, "with 0 as white"),
+        "tiff_without_the_strips_of_some_rows": (  # a strip of 5 rows for 9
+            encoded("L", (9, 9), "TIFF").replace(b"\x16\1\4\0\1\0\0\0\x09", b"\x16\1\4\0\1\0\0\0\5"),
+            0,
+            "it lacks the strips of some rows",
+        ),
         "tiff_whose_levels_have_a_sign": (
             encoded("L", (9, 9), "TIFF", tiffinfo={339: 2}), 0, "or a sign"
         ),

@@ -1175,6 +1175,10 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
         lambda: training_crop(Image.new("RGB", (9, 9)), 8, np.random.default_rng(0), (1, 2)),
         "scale must be .*not .1, 2.",
     ),
+    "a_crop_of_one_number": (
+        lambda: training_crop(Image.new("RGB", (9, 9)), 8, np.random.default_rng(0), 0.9),
+        "scale must be of type tuple or list, not float",
+    ),
     "a_picture_drawn_at_no_size": (
         lambda: redraw(Image.new("RGB", (9, 9)), 8, size=0),
         "size must be above 0",

@@ -235,7 +235,7 @@ def test_each_broken_sample_is_named_with_its_reason(tmp_path):
         "deep.json": b"[" * 99999, "half.json": b'{"caption": "\\ud800"}',
         "null.json": b'{"caption": null}', "link.jpg": (tarfile.SYMTYPE, "/etc/passwd"),
         "link.txt": b"x", "folder": (tarfile.DIRTYPE, ""), "long.txt": b"x" * (MOST_TEXT_BYTES + 1),
-        "hollow.jpg": b"", "hollow.txt": b"x",
+        "hollow.jpg": b"", "hollow.txt": b"x", ".DS_Store": b"x", "folder/._good.jpg": b"x",
     }  # fmt: skip
     for key in "good latin blank silent json deep half null long".split():
         members = {f"{key}.jpg": good} | members

@@ -1,12 +1,14 @@
 """Pairs from Python, .jsonl and .parquet: pictures in any form, captions, and what is left out."""
 
 import json
+import os
 
 import pytest
 from PIL import Image
 
 from miniclip.data import open_pairs
 from miniclip.data.dataset import text_hash
+from tests.data.tars import noise
 from tests.shared import must_refuse
 
 
@@ -42,8 +44,18 @@ def test_a_picture_is_an_image_a_path_or_bytes(tmp_path, pictures):
     assert red(pairs) == [0, 20, 40]
     assert [pairs.captions(i) for i in range(3)] == [("a", "a again"), ("b", "b again"), ("c",)]
     assert pairs.where(1) == "record 1" and pairs.where(2) == "record 2"
-    whys = ("no such file or directory", "an empty caption", "no picture")
-    assert skipped == [(f"record {i}", why) for i, why in zip((3, 4, 5), whys)]
+    assert skipped == [
+        (f"record 3, {tmp_path / 'missing.png'}", "no such file or directory"),
+        ("record 4", "an empty caption"),
+        ("record 5", "no picture"),
+    ]
+
+
+def test_a_picture_that_pillow_has_opened_is_read_before_processes_share_its_file(tmp_path):
+    noise(99, 99).save(tmp_path / "a.png")
+    pairs = open_pairs([(Image.open(tmp_path / "a.png"), "a")])
+    os.truncate(tmp_path / "a.png", 9)
+    assert pairs.image(0).tobytes() == noise(99, 99).tobytes()
 
 
 def test_a_pair_is_recognized_in_another_order_and_beside_some_of_its_captions(tmp_path, pictures):
@@ -91,6 +103,8 @@ def test_a_dataset_of_hugging_face(pictures, tmp_path):
     pixels = data.with_transform(lambda rows: {"pixels": rows["text"]})
     for some in (pixels, pixels.select(range(1, 13))):
         must_refuse("has a transform that leaves out a column", open_pairs, some)
+    os.remove(paths[1])
+    must_refuse("no such file or directory: .*0.jpg", pairs.image, 1)
 
 
 def test_paths_in_a_dataset_are_as_paths_in_a_list(pictures, tmp_path, monkeypatch):

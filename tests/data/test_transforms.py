@@ -1,6 +1,7 @@
 """Pictures to tensors: the released code's numbers to the bit, and no kind of picture refused."""
 
 import io
+import pickle
 import struct
 
 import numpy as np
@@ -144,6 +145,20 @@ def test_broken_exif_is_no_reason_to_lose_a_picture_or_to_leave_it_lying(exif):
     lying, turn = noise(8, 4), EXIF[exif]
     file = io.BytesIO(file_of(lying, exif=b"Exif\0\0" + exif))
     assert np.array_equal(to_rgb(Image.open(file)), lying.transpose(turn) if turn else lying)
+
+
+def test_what_lies_around_the_first_frame_of_an_animation_is_white():
+    red = Image.new("RGBA", (9, 9))
+    red.paste("red", (0, 0, 4, 4))
+    webp = file_of(red, "WEBP", save_all=True, append_images=[red.rotate(90)], lossless=True)
+    gif = file_of(Image.new("P", (4, 4)), "GIF")
+    gif = gif[:6] + struct.pack("<HH", 9, 9) + gif[10:13] + b"\xff\0\0" + gif[16:]
+    images = [Image.open(io.BytesIO(data)) for data in (webp, gif)]
+    assert to_rgb(pickle.loads(pickle.dumps(images[1]))).getpixel((3, 3)) == (255, 0, 0)
+    assert [to_rgb(image).getpixel((k, k)) for image in images for k in (3, 4)] == [
+        (255, 0, 0),
+        (255, 255, 255),
+    ] * 2
 
 
 # --- training

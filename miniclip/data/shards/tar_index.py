@@ -195,7 +195,7 @@ def index_shard(number: int, path: str, name: str, keys=CAPTION_KEYS):
             rows.append((number, text_hash(key) % DRAWS, *(n for place in places for n in place)))
         elif key in dotted and "picture" not in sample:
             skipped += [(member, DOTS) for member in dotted[key]]
-        elif key not in told:
+        elif key not in told and os.path.basename(key):  # no hidden file, such as .DS_Store
             wanted = " or ".join(f'"{key}"' for key in keys)
             lacks = f"no caption: no .txt, and no {wanted} in a .json (--caption-key)"
             skipped.append((f"{name}: {key}", lacks if "picture" in sample else "no picture"))
