@@ -66,8 +66,11 @@ class FeatureCache:
             features, kept = encode_images(self.model, source, new)
             known |= dict.fromkeys(new) | dict(zip(kept, features))
         kept = [i for i in indices if known[i] is not None]
-        nothing = torch.zeros(0, self.model.config["embed_dim"])
-        return torch.stack([known[i] for i in kept]) if kept else nothing, kept
+        return (
+            torch.stack([known[i] for i in kept])
+            if kept
+            else torch.zeros(0, self.model.config["embed_dim"])
+        ), kept
 
     def unread(self, pairs):
         """[(name, reason)] of the pairs that were left out when they were opened, and of the
@@ -123,9 +126,11 @@ class FeatureCache:
         the cosine to the name's column of the classifier. Otherwise it is the log-likelihood of the
         name, or of its words, averaged over the templates.
         """
-        if self.model.shared_space:
-            return products(images, self.classifier(names, templates))
-        return self.model.name_scores(images, self.tokenizer, names, templates)
+        return (
+            products(images, self.classifier(names, templates))
+            if self.model.shared_space
+            else self.model.name_scores(images, self.tokenizer, names, templates)
+        )
 
     def untrained(self):
         """The same architecture with random weights, as another FeatureCache."""
