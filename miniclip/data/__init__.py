@@ -121,9 +121,8 @@ def _opener(source):
     if os.path.isdir(source):
         return open_folder, set(), shown
     must_exist(source, "a csv file, a folder or .tar shards")
-    if source.lower().endswith(SUFFIXES):
-        return open_file, COLUMNS, shown
-    return open_csv, COLUMNS | {"columns"}, shown
+    is_file = source.lower().endswith(SUFFIXES)
+    return *((open_file, COLUMNS) if is_file else (open_csv, COLUMNS | {"columns"})), shown
 
 
 def open_divided(source=None, kept=None, val_data=None, **options) -> Pairs:

@@ -303,6 +303,8 @@ def noted_signals() -> Iterator[list[int]]:
 
 def any_rank(device: torch.device, *facts: float) -> tuple[float, ...]:
     """The maximum over ranks of each number, so that all ranks take the same decision."""
-    if dist_info()[1] == 1:
-        return facts
-    return tuple(all_reduce(torch.tensor(facts, device=device), "max").tolist())
+    return (
+        facts
+        if dist_info()[1] == 1
+        else tuple(all_reduce(torch.tensor(facts, device=device), "max").tolist())
+    )

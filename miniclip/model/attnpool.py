@@ -10,6 +10,7 @@ import torch
 from einops import rearrange
 from torch import nn
 
+from miniclip.common import refuse
 from miniclip.model.transformer import attention
 
 
@@ -22,8 +23,7 @@ class AttentionPool(nn.Module):
 
     def __init__(self, grid, width, heads, embed_dim):
         super().__init__()
-        if width % heads:
-            raise ValueError(f"a width of {width} cannot be split among {heads} heads")
+        refuse({f"a width of {width} cannot be split among {heads} heads": width % heads > 0})
         self.grid, self.heads = grid, heads
         # the mean comes first
         self.positional_embedding = nn.Parameter(torch.randn(grid * grid + 1, width) * width**-0.5)
@@ -36,8 +36,13 @@ class AttentionPool(nn.Module):
 
     def forward(self, x):
         (height, width), grid = x.shape[2:], self.grid
-        if height != grid or width != grid:
-            raise ValueError(f"the attention pool has {grid}x{grid} cells, not {height}x{width}")
+        refuse(
+            {
+                f"the attention pool has {grid}x{grid} cells, not {height}x{width}": (
+                    height != grid or width != grid
+                )
+            }
+        )
         x = rearrange(x, "n d h w -> n (h w) d")
         x = torch.cat([x.mean(dim=1, keepdim=True), x], dim=1)  # (N, 1 + S*S, D)
         x = x + self.positional_embedding

@@ -15,6 +15,7 @@ from einops import rearrange
 from torch import nn
 from torch.nn import functional as F
 
+from miniclip.common import refuse
 from miniclip.model.transformer import Transformer
 
 
@@ -38,8 +39,13 @@ def resize_positions(positions, grid):
     ValueError unless there are 1 + S*S positions.
     """
     side = math.isqrt(len(positions))  # isqrt(S*S + 1) is S, unless S is 0
-    if side * side + 1 != len(positions):
-        raise ValueError(f"{len(positions)} positions are not one and a square grid")
+    refuse(
+        {
+            f"{len(positions)} positions are not one and a square grid": (
+                side * side + 1 != len(positions)
+            )
+        }
+    )
     if side == grid:
         return positions
     cells = rearrange(positions[1:], "(h w) d -> 1 d h w", h=side).float()
@@ -68,8 +74,13 @@ class ViT(nn.Module):
         checkpointing=False,
     ):
         super().__init__()
-        if image_size % patch:
-            raise ValueError(f"patches of {patch} pixels do not tile a picture of {image_size}")
+        refuse(
+            {
+                f"patches of {patch} pixels do not tile a picture of {image_size}": (
+                    image_size % patch > 0
+                )
+            }
+        )
         self.image_size, self.patch = image_size, patch
         length = (image_size // patch) ** 2 + 1
         # never called: this layer gives the patches' weight the name that the released files use
@@ -84,9 +95,10 @@ class ViT(nn.Module):
         self.proj = nn.Parameter(torch.randn(width, embed_dim) * width**-0.5)
 
     def forward(self, images):
-        if images.shape[1:] != (3, self.image_size, self.image_size):
-            size = self.image_size
-            raise ValueError(f"pictures must be (N, 3, {size}, {size}), not {tuple(images.shape)}")
+        size, given = self.image_size, tuple(images.shape)
+        refuse(
+            {f"pictures must be (N, 3, {size}, {size}), not {given}": given[1:] != (3, size, size)}
+        )
         x = embed_patches(images, self.conv1.weight)  # (N, L - 1, D)
         first = self.class_embedding.to(x.dtype).expand(x.shape[0], 1, -1)
         x = torch.cat([first, x], dim=1)  # (N, L, D)

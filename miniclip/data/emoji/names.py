@@ -116,9 +116,7 @@ def vary(name: str, others, keywords, rng) -> str:
         count = min(int(rng.integers(1, MOST_KEYWORDS + 1)), len(keywords))
         chosen = rng.choice(len(keywords), count, replace=False)
         return ", ".join([text, *(keywords[k] for k in chosen)])
-    if rng.random() < 0.5:
-        return TEMPLATES[int(rng.integers(len(TEMPLATES)))].format(text)
-    return text
+    return TEMPLATES[int(rng.integers(len(TEMPLATES)))].format(text) if rng.random() < 0.5 else text
 
 
 def label_of(rows: list[dict]) -> int:
