@@ -399,11 +399,19 @@ def _array(name, values):
         refuse(
             {
                 "they are not finite, or no numbers": (
-                    found.dtype.kind not in "biuf" or not np.isfinite(found).all()
+                    found.dtype.kind not in "biuf"
+                    or np.ma.is_masked(values)
+                    or not np.isfinite(found).all()
                 )
             }
         )
-        return found
+        # differences of numpy's small numbers would wrap around
+        return found.astype(
+            np.promote_types(
+                found.dtype, {"b": "bool", "f": "float32"}.get(found.dtype.kind, "int64")
+            ),
+            copy=False,
+        )
 
 
 def number(kind: type, low: float = -1e15, high: float = 1e15) -> Callable[[str], float]:

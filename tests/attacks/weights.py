@@ -900,6 +900,14 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
         "is None, and must be a number",
     ),
     "a_curve_that_goes_back": (lambda: linear_probe.reached([4, 1], [0.1, 0.9], 0.5), "must grow"),
+    "a_curve_of_8_bits_that_goes_back": (
+        lambda: linear_probe.reached(np.array([4, 1], np.uint8), [0.1, 0.9], 0.5),
+        "these must grow",
+    ),
+    "a_rank_that_is_masked": (
+        lambda: retrieval.recalls(np.ma.masked_array([1, 2], mask=[False, True]), 5),
+        "rank must be numbers",
+    ),
     "a_curve_with_a_point_too_many": (
         lambda: linear_probe.reached([1, 2], [0.1, 0.2, 0.9], 0.5),
         "one accuracy for each number of pairs",
