@@ -317,15 +317,21 @@ def check_list(what: str, given) -> None:
 ALSO = {int: numbers.Integral, float: numbers.Real, Path: os.PathLike}
 
 
+class Numbers:
+    """An annotation for `checked`: a list, an array or a tensor of finite numbers, which becomes an
+    array of numpy."""
+
+
 def checked(function: Callable) -> Callable:
     """Decorator of a function that people call from Python. It raises a UserError if the type of an
     argument does not fit its annotation. The sentence names the argument and both types. In an
     argument that may be a Path, ~ is expanded, as a shell does. A number or a text of numpy's
-    becomes one of Python's, because sums of numpy's small numbers wrap around.
+    becomes one of Python's, because sums of numpy's small numbers wrap around; so does a tensor of
+    one number where a number is wanted.
 
     Without this check, such an argument would fail somewhere deep inside, or not at all, because a
     string is also a sequence of letters and True is also the number 1. The elements of a list are
-    not checked.
+    not checked, unless the annotation is Numbers.
     """
     parameters = [*inspect.signature(function).parameters]
 
@@ -355,24 +361,59 @@ def _taken(name, value, kinds):
     """The value of an argument, where ~ in a path is expanded. Raises UserError unless it has one
     of the types in `kinds`. An empty string is no path."""
     inside = getattr(value, "_orig_mod", value)  # the model that torch.compile has wrapped
-    is_numpys = isinstance(value, (numbers.Number, str)) and hasattr(value, "item")
-    value = value.item() if is_numpys else value  # Python's own
+    is_one = hasattr(value, "item") and (
+        isinstance(value, (numbers.Number, str))
+        or bool({int, float} & {*kinds})
+        and getattr(value, "shape", None) == ()
+    )
+    # Python's own
+    value = _array(name, value) if Numbers in kinds else value.item() if is_one else value
     # a bool is also an int, and the other two are also Iterable
-    fits = type(value) in kinds or (
+    fits = {type(value), Numbers} & {*kinds} or (
         type(value) not in (bool, str, bytes)
-        and isinstance(inside, tuple(ALSO.get(kind, kind) for kind in kinds))
+        and any(
+            isinstance(x, tuple(ALSO.get(kind, kind) for kind in kinds)) for x in (value, inside)
+        )
     )
     wanted = " or ".join(kind.__name__.replace("NoneType", "None") for kind in kinds)
     is_path = Path in kinds and isinstance(value, (str, Path))
     refuse(
         {
             f"{name} must be of type {wanted}, not {type(inside).__name__}": not fits,
+            f"{name} must not be beyond 1e300": (
+                isinstance(value, numbers.Real) and 1e300 < abs(value) < float("inf")
+            ),
             f"{name} must not be empty": is_path and not str(value),
             f"{name} must not hold a NUL character": is_path and "\0" in str(value),
         }
     )
     # otherwise a folder "~" could be made, and rm -r ~ would remove another one
     return type(value)(os.path.expanduser(value)) if is_path else value
+
+
+def _array(name, values):
+    """The array of an argument that is annotated with Numbers."""
+    import numpy as np
+
+    with refusing(f"{name} must be numbers in a list, an array or a tensor"):
+        found = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
+        found = np.asarray(found.tolist()) if found.dtype == object else found
+        refuse(
+            {
+                "they are not finite, or no numbers": (
+                    found.dtype.kind not in "biuf"
+                    or np.ma.is_masked(values)
+                    or not np.isfinite(found).all()
+                )
+            }
+        )
+        # differences of numpy's small numbers would wrap around
+        return found.astype(
+            np.promote_types(
+                found.dtype, {"b": "bool", "f": "float32"}.get(found.dtype.kind, "int64")
+            ),
+            copy=False,
+        )
 
 
 def number(kind: type, low: float = -1e15, high: float = 1e15) -> Callable[[str], float]:

@@ -7,7 +7,7 @@ matplotlib is imported when the first figure is drawn, because the import takes 
 import contextlib
 from itertools import cycle
 
-from miniclip.common import holds, refuse, save_figure
+from miniclip.common import checked, holds, refuse, save_figure
 
 BLACK, GREEN = "#222222", "#2a7d4f"
 COLOURS = ("#1f4e79", "#b5442e", GREEN, "#b8860b", "#6a4c93", "#8a8a8a", "#2a9d9d")
@@ -37,8 +37,19 @@ def _defaults():
         yield
 
 
+def _literal(value):
+    """A text, or the texts of a list, that are drawn as they are: matplotlib would set what is
+    between two $ as mathematics. Any other value is returned itself."""
+    if isinstance(
+        value, str
+    ):  # halves of characters, which names of files can hold, are drawn as ?
+        return value.encode("utf-8", "replace").decode().replace("$", r"\$")
+    return [*map(_literal, value)] if isinstance(value, (list, tuple)) else value
+
+
 @_defaults()
-def lines(panels, path, rows=1, dashed=(), dots=()) -> None:
+@checked
+def lines(panels, path, rows: int = 1, dashed=(), dots=()) -> None:
     """Draw curves, panel beside panel.
 
     panels: for each panel ({name of a curve: (x, y) or (x, y, low, high)}, settings of its axes). A
@@ -62,11 +73,10 @@ def lines(panels, path, rows=1, dashed=(), dots=()) -> None:
                 style = next(markers)
             else:
                 style = "o-" if len(x) < FEW else "-"
-            label = str(name).replace("$", r"\$")  # text between two $ would be set as mathematics
-            axis.plot(x, y, style, color=colour, label=label, ms=4, linewidth=1.2)
+            axis.plot(x, y, style, color=colour, label=_literal(str(name)), ms=4, linewidth=1.2)
             if ends:
                 axis.fill_between(x, *ends, color=colour, alpha=0.15, linewidth=0)
-        axis.set(**how)
+        axis.set(**{setting: _literal(value) for setting, value in how.items()})
         if axis.get_legend_handles_labels()[1]:
             axis.legend(fontsize=8, frameon=False)
     for axis in axes.flat:
@@ -75,7 +85,8 @@ def lines(panels, path, rows=1, dashed=(), dots=()) -> None:
 
 
 @_defaults()
-def grid(cells, path, columns=8, overwrite=True) -> None:
+@checked
+def grid(cells, path, columns: int = 8, overwrite: bool = True) -> None:
     """Draw pictures in rows of `columns`.
 
     cells: [(picture, title above it, a line of text below it, whether this line is green)].
@@ -109,7 +120,7 @@ def grid(cells, path, columns=8, overwrite=True) -> None:
     )
     for axis, (picture, title, text, green) in zip(axes.flat, cells):
         axis.imshow(picture)
-        axis.set_title(title, fontsize=7, loc="left", pad=2, parse_math=False)
+        axis.set_title(_literal(title), fontsize=7, loc="left", pad=2)
         colour, weight = (GREEN, "bold") if green else (BLACK, "normal")
-        axis.set_xlabel(text, fontsize=7, labelpad=1, color=colour, weight=weight, parse_math=False)
+        axis.set_xlabel(_literal(text), fontsize=7, labelpad=1, color=colour, weight=weight)
     save_figure(figure, path, overwrite)

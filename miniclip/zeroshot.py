@@ -99,10 +99,13 @@ def encode_images(model, source, indices: Iterable) -> tuple[torch.Tensor, list[
     indices = getattr(indices, "tolist", lambda: list(indices))()
     refuse({f"indices must be a list, not {indices!r}": not isinstance(indices, list)})
     most = len(source) - 1 if hasattr(source, "__len__") else math.inf
-    for i in indices:
-        is_number = hasattr(i, "__index__") and not isinstance(i, (bool, np.bool_))
-        fits = is_number and 0 <= i <= most
-        refuse({f"an index must be a whole number from 0 to {most}, and not {i!r}": not fits})
+    refuse(
+        {
+            f"an index must be a whole number from 0 to {most}, and not {i!r}": True
+            for i in indices
+            if not hasattr(i, "__index__") or isinstance(i, (bool, np.bool_)) or not 0 <= i <= most
+        }
+    )
     kept, features, _ = encode_all(model, source.image, indices)
     return features, kept
 

@@ -11,8 +11,8 @@ SHARE = {"value": 0.5, "low": 0.25, "high": 0.75, "n": 4}
 BLANK = Image.new("RGB", (9, 5))
 CURVES = {"$a^": ([1, 2], [3, 4], [2, 3], [4, 5]), "b": ([1], [2])}
 FIGURES = {  # name of the function: its first argument
-    "lines": [(CURVES, dict(xscale="log"))],
-    "grid": [(BLANK, "$title^", "$text^", True), (BLANK, "", "", False)],
+    "lines": [(CURVES, dict(xscale="log", title="$a^ \ud800", xticks=[1], xticklabels=["$_$"]))],
+    "grid": [(BLANK, "$title^$", "$text^$", True), (BLANK, "\ud800", "", False)],
 }
 
 

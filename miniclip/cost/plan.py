@@ -15,11 +15,11 @@ import torch
 from kernels.cards import GPUS
 from kernels.fused.tile_config import default_chunk
 from kernels.reference import PRECISIONS
-from miniclip.common import refuse
+from miniclip.common import checked, refuse
 from miniclip.cost.activation_memory import activations
 from miniclip.cost.flop import flop_per_pair
 from miniclip.data.loader import planned_parts
-from miniclip.model.clip import MODELS, named
+from miniclip.model.clip import MODELS, named, plain
 from miniclip.objectives import from_config
 from miniclip.training.monitor import Monitor
 from miniclip.training.pairs import make_tokenizer, open_run
@@ -34,21 +34,22 @@ PAIRS = 12.8e9  # 32 epochs of 400 million pairs
 UTILISATION = 0.255
 
 
+@checked
 def plan(
-    model,
-    world=1,
-    gpu="v100",
-    batch_size=32_768,
-    precision=None,
-    grad_checkpointing=False,
-    micro_batch=None,
-    half_moments=False,
-    length=None,
-    utilisation=UTILISATION,
-    vocab_size=49408,
-    pairs=PAIRS,
-    config=None,
-):
+    model: str,
+    world: int = 1,
+    gpu: str = "v100",
+    batch_size: int = 32_768,
+    precision: str | None = None,
+    grad_checkpointing: bool = False,
+    micro_batch: int | None = None,
+    half_moments: bool = False,
+    length: int | None = None,
+    utilisation: float = UTILISATION,
+    vocab_size: int = 49408,
+    pairs: float = PAIRS,
+    config: dict | None = None,
+) -> dict:
     """The cost of training a model of MODELS, as a dict of numbers (bytes, flop, seconds, days).
 
     - world: the number of GPUs.
@@ -64,7 +65,7 @@ def plan(
 
     Raises UserError for unknown names and for impossible sizes.
     """
-    config = config or MODELS[named(model)] | {"vocab_size": vocab_size}
+    config = config or plain(MODELS[named(model)] | {"vocab_size": vocab_size})
     card = GPUS.get(gpu, GPUS["v100"])
     precision = precision or ("bf16" if card["bf16"] else "fp16")
     length = config["context_length"] if length is None else length
@@ -80,7 +81,9 @@ def plan(
             <= batch_size,
             f"a micro-batch has at least 1 pair, not {micro_batch}": micro_batch is not None
             and micro_batch < 1,
-            f"a run processes at least 1 pair, not {pairs}": not pairs >= 1,
+            f"a run processes at least 1 pair, and not without end, not {pairs}": (
+                not 1 <= pairs < math.inf
+            ),
             f"utilisation is a share of the peak, 0 to 1, not {utilisation}": (
                 not 0 < utilisation <= 1
             ),

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from PIL import ExifTags, Image, ImageFilter
 
-from miniclip.common import ALSO, checked, described, refuse, refusing
+from miniclip.common import ALSO, Numbers, checked, described, refuse, refusing
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -52,6 +52,7 @@ ODD_LEVELS = (  # see has_odd_levels
     "32 bits and no fixed range, or 12 bits, or a sign, or 16 bits with 0 as white or in planes"
 )
 BICUBIC = Image.Resampling.BICUBIC
+LARGEST = 1 << 14  # pixels per side of a picture for a model
 _MANY_PIXELS = 1 << 24  # a resized picture of so many pixels takes 50 MB
 _STRIP_PIXELS = 1 << 20  # converted at a time: each intermediate picture takes 4 MB
 
@@ -68,12 +69,17 @@ def to_rgb(image: Image.Image) -> Image.Image:
         image.info["transparency"] = scaled(image.info["transparency"])
     file = getattr(image, "fp", None)
     closed = getattr(image, "tile", None) and (file is None or file.closed)
-    refuse({"its file is closed; give the path, or call load() before it is closed": closed})
+    refuse(
+        {
+            "its file is closed; give the path, or call load() before it is closed": closed,
+            "the image has no pixels": 0 in image.size,
+        }
+    )
     # Around a first frame that is smaller than the picture, an animation is transparent. Pillow
     # (13.0) shows a WebP black there, and a GIF in the first of its colours
     if (
         image.format == "WEBP"
-        and image._im is None  # it is not loaded yet
+        and image.im is None  # it is not loaded yet
         and image.rawmode == "RGBX"
         and image.is_animated
     ):
@@ -160,13 +166,12 @@ class Preprocess:
         )
         refuse(
             {
-                f"image_size must be a whole number of at least 1, not {size!r}": (
-                    not isinstance(size, ALSO[int]) or size < 1
+                f"image_size must be a whole number of at least 1 and at most {LARGEST}, not {size!r}": (
+                    not isinstance(size, ALSO[int]) or size is True or not 1 <= size <= LARGEST
                 ),
                 f"the levels of the image have {ODD_LEVELS}; convert them to 8 bits": (
                     has_odd_levels(image)
                 ),
-                "the image has no pixels": 0 in image.size,
             }
         )
         with refusing("the image cannot be decoded"):
@@ -186,15 +191,33 @@ class Preprocess:
 
 
 @checked
-def training_crop(image, image_size, rng, scale: tuple | list = (1.0, 1.0), out=None):
+def training_crop(
+    image: Image.Image,
+    image_size: int,
+    rng: np.random.Generator | np.random.RandomState,
+    scale: Numbers = np.ones(2),
+    out: np.ndarray | None = None,
+) -> torch.Tensor:
     """A random square of a PIL image -> (3, S, S) uint8, in the memory of `out` if that is given.
 
     The side of the square is u times the picture's short side, where u is uniform in `scale`. The
     place of the square is uniform. The paper's crop is the default scale, (1, 1). rng: a numpy
-    Generator, from which three numbers are drawn. Raises UserError for a scale beyond 0 to 1.
+    Generator, from which three numbers are drawn. Raises UserError for a scale beyond 0 to 1, and
+    for an image as Preprocess does.
     """
-    fits = len(scale) == 2 and 0 < scale[0] <= scale[1] <= 1
-    refuse({f"scale must be (low, high), above 0 and at most 1, not {scale}": not fits})
+    refuse(
+        {
+            f"scale must be (low, high), above 0 and at most 1, not {scale.tolist()}": (
+                scale.shape != (2,) or not 0 < scale[0] <= scale[1] <= 1
+            ),
+            f"image_size must be from 1 to {LARGEST}, not {image_size}": (
+                not 1 <= image_size <= LARGEST
+            ),
+            f"the levels of the image have {ODD_LEVELS}; convert them to 8 bits": (
+                has_odd_levels(image)
+            ),
+        }
+    )
     image = to_rgb(image)
     side = rng.uniform(*scale) * min(image.size)
     left, top = (rng.uniform(0, 1) * (length - side) for length in image.size)
@@ -213,17 +236,38 @@ def random_redrawing(rng: np.random.Generator) -> dict:
     )
 
 
-def redraw(image, image_size, turn=0.0, size=1.0, shift=(0.0, 0.0), ink=0.0, out=None):
+@checked
+def redraw(
+    image: Image.Image,
+    image_size: int,
+    turn: float = 0.0,
+    size: float = 1.0,
+    shift: Numbers = np.zeros(2),
+    ink: float = 0.0,
+    out: np.ndarray | None = None,
+) -> torch.Tensor:
     """A picture of dark strokes on white, redrawn -> (3, S, S) uint8.
 
     out: a numpy array for the result, or None. turn: an angle in radians. size: a factor. shift:
     (x, y) as shares of the side. ink: how much the strokes are thickened, from 0 for not at all to
-    1 for a pixel on each side. What the turn or the shift uncovers is white. Raises UserError for a
-    size that is not above 0, and an infinite or undefined turn.
+    1 for a pixel on each side. What the turn or the shift uncovers is white, and so is what was
+    transparent. Raises UserError for a size that is not above 0, an ink beyond 0 to 1, and an
+    infinite or undefined turn or shift.
     """
     fits = 0 < size < math.inf and math.isfinite(turn)
-    refuse({f"size must be above 0, and turn finite, not {size} and {turn}": not fits})
-    image = moved(image.convert("L"), turn, size, shift).resize((image_size, image_size), BICUBIC)
+    refuse(
+        {
+            f"size must be above 0, and turn finite, not {size} and {turn}": not fits,
+            f"image_size must be from 1 to {LARGEST}, not {image_size}": (
+                not 1 <= image_size <= LARGEST
+            ),
+            "the image has no pixels": 0 in image.size,
+            f"shift must be (x, y), not {shift.tolist()}": shift.shape != (2,),
+            f"ink must be from 0 to 1, not {ink}": not 0 <= ink <= 1,
+        }
+    )
+    image = image if image.mode == "L" else to_rgb(image).convert("L")
+    image = moved(image, turn, size, shift).resize((image_size, image_size), BICUBIC)
     if ink:
         image = Image.blend(image, image.filter(ImageFilter.MinFilter(3)), ink)
     return _planes(image.convert("RGB"), out)
@@ -265,6 +309,13 @@ def moved(image, turn, size, shift):
 def _planes(image, out=None):
     """An RGB image -> (3, H, W) uint8, in the memory of the numpy array `out` if that is given."""
     out = np.empty((3, image.height, image.width), np.uint8) if out is None else out
+    refuse(
+        {
+            f"out must be uint8 (3, {image.height}, {image.width})": (
+                out.dtype != np.uint8 or out.shape != (3, image.height, image.width)
+            )
+        }
+    )
     for plane, band in zip(out, image.split()):  # Pillow separates them faster than numpy
         plane[:] = np.asarray(band)
     return torch.from_numpy(out)

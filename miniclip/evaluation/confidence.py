@@ -20,13 +20,13 @@ from statistics import NormalDist
 import numpy as np
 import torch
 
-from miniclip.common import checked, refuse, refusing
+from miniclip.common import Numbers, checked, refuse
 
 MOST = 10**6  # trials of an exact binomial sum; the bounds of so many take seconds
 
 
 @checked
-def _check(right: float | torch.Tensor, n: float | torch.Tensor, confidence: float):
+def _check(right: float, n: float, confidence: float):
     refuse(
         {
             f"{right} right of {n} is no share: need whole numbers, 0 <= right <= n and n >= 1": (
@@ -40,9 +40,7 @@ def _check(right: float | torch.Tensor, n: float | torch.Tensor, confidence: flo
 
 
 @checked
-def wilson(
-    right: float | torch.Tensor, n: float | torch.Tensor, confidence: float = 0.95
-) -> tuple[float, float]:
+def wilson(right: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's interval (low, high): all p with |right / n - p| <= z sqrt(p (1 - p) / n).
 
     right, n: whole numbers; z: the normal quantile of (1 + confidence) / 2. Raises ValueError
@@ -77,7 +75,8 @@ def binomial_tail(right: int, n: int, p: float) -> float:
     return min(1.0, float(np.exp(logs).sum()))
 
 
-def mcnemar(first, second):
+@checked
+def mcnemar(first: Numbers, second: Numbers) -> dict:
     """McNemar's exact test of two classifiers on the same pictures: {'only_first', 'only_second',
     'p_value'}. 'only_first' counts the pictures that only the first classifier has right, and
     'only_second' those that only the second has right. The p-value is two-sided.
@@ -87,7 +86,6 @@ def mcnemar(first, second):
     right. If neither classifier is better, each is expected to be right on half of these pictures.
     Raises ValueError if the two lengths differ, or for other answers than True and False.
     """
-    first, second = np.asarray(first), np.asarray(second)
     refuse(
         {
             f"{first.size} answers of one classifier and {second.size} of the other cannot be "
@@ -104,7 +102,8 @@ def mcnemar(first, second):
     return {"only_first": b, "only_second": c, "p_value": p_value}
 
 
-def clopper_pearson(right, n, confidence=0.95):
+@checked
+def clopper_pearson(right: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
     """(low, high), the exact interval around right / n: it covers the true share with a probability
     of at least `confidence`.
 
@@ -113,6 +112,7 @@ def clopper_pearson(right, n, confidence=0.95):
     probability. Raises ValueError unless 0 <= right <= n and n >= 1.
     """
     _check(right, n, confidence)
+    right, n = int(right), int(n)
     alpha = (1 - confidence) / 2
 
     def solve(tail):  # tail grows with p: bisect for tail(p) = 0
@@ -127,30 +127,33 @@ def clopper_pearson(right, n, confidence=0.95):
     return low, high
 
 
-def share(right: float | torch.Tensor, n: float | torch.Tensor, confidence: float = 0.95) -> dict:
+@checked
+def share(right: float, n: float, confidence: float = 0.95) -> dict:
     """right / n with Wilson's interval: {'value', 'n', 'low', 'high'}."""
     low, high = wilson(right, n, confidence)
     return {"value": right / n, "n": int(n), "low": low, "high": high}
 
 
 @checked
-def scores(similarity: torch.Tensor, labels, k: int = 5) -> dict:
+def scores(similarity: torch.Tensor, labels: Numbers, k: int = 5) -> dict:
     """Accuracies: {'accuracy', 'balanced_accuracy', 'n', 'low', 'high', 'top5'}.
 
-    similarity: (n, classes); labels: (n,) int64. accuracy: the share of rows whose best class is
-    right; low, high: its 95 % interval (Wilson). balanced_accuracy: the mean of the accuracies of
+    similarity: (n, classes); labels: (n,) int64. accuracy: the share of rows whose class is better
+    than all others; low, high: its 95 % interval (Wilson). balanced_accuracy: the mean of the accuracies of
     the classes that occur. top5: the share of rows whose class is among the k = 5 best. A class is
     among the k best when fewer than k other classes are as good or better, so equal similarities
     count against the model. Raises UserError if there are no rows, if a similarity is NaN, or if
     a row has no label that is one of the classes.
     """
-    with refusing("labels must be numbers of classes"):
-        labels = torch.as_tensor(labels, device=similarity.device)
     refuse(
         {
-            "no labelled pictures to classify": labels.numel() == 0,
+            "no labelled pictures to classify": labels.size == 0,
             "similarity must be (n, classes), labels whole numbers, and k at least 1": (
-                similarity.ndim != 2 or labels.is_floating_point() or k < 1
+                similarity.ndim != 2
+                or similarity.is_complex()
+                or similarity.dtype == torch.bool
+                or labels.dtype.kind == "f"
+                or k < 1
             ),
             "the similarities are NaN: this model has diverged": bool(similarity.isnan().any()),
             f"each of {len(similarity)} rows needs a label from 0 to {similarity.shape[-1] - 1}": (
@@ -159,10 +162,11 @@ def scores(similarity: torch.Tensor, labels, k: int = 5) -> dict:
             ),
         }
     )
-    right = (similarity.argmax(1) == labels).double()
+    labels = torch.as_tensor(labels.astype(np.int64), device=similarity.device)
+    others = (similarity >= similarity.gather(1, labels[:, None])).sum(1) - 1
+    right = (others < 1).double()
     per_class = [right[labels == c].mean().item() for c in labels.unique()]
     found = share(int(right.sum()), len(labels))
-    others = (similarity >= similarity.gather(1, labels.long()[:, None])).sum(1) - 1
     return {
         "accuracy": found.pop("value"),
         "balanced_accuracy": sum(per_class) / len(per_class),

@@ -117,6 +117,7 @@ LARGEST = {
     "vocab_size": 1 << 20,
     "context_length": 1 << 14,  # positions of a text; also the limit for a picture's patches
 }
+MOST_WEIGHTS = 1 << 33  # 34 GB; the released models have up to 6e8
 # The types of the other entries of a config. An entry that is in neither table may be a text, a
 # whole number or None.
 TYPES = dict.fromkeys(("name", "tokenizer"), (str, type(None))) | {"checkpointing": bool}
@@ -273,12 +274,21 @@ def check_numbers(config: dict) -> None:
             )
     layers, patch = config["vision_layers"], config.get("vision_patch")
     positions = (config["image_size"] // patch) ** 2 if patch else 0
-    most = LARGEST["context_length"]
+    # a block has at least 12 width^2 weights, and each stage of a ResNet doubles the width
+    size = config["text_width"] * config.get("vocab_size", 0) + 12 * (
+        sum(
+            n * (config["vision_width"] << min(k, 30)) ** 2
+            for k, n in enumerate([layers] if isinstance(layers, int) else layers)
+        )
+        + config["text_layers"] * config["text_width"] ** 2
+    )
     refuse(
         {
-            f"the pictures have {positions:,} patches, and at most {most:,} are possible": (
-                positions > most
+            f"the model has at least {size:,} weights, and at most {MOST_WEIGHTS:,} are possible": (
+                size > MOST_WEIGHTS
             ),
+            f"the pictures have {positions:,} patches, and at most {LARGEST['context_length']:,} "
+            "are possible": positions > LARGEST["context_length"],
             f"vision_layers is {layers} and vision_patch is {patch}; a ViT has a number of layers and "
             "a patch, and a ResNet has a list of stages and no patch": (
                 isinstance(layers, int) == (patch is None) or not layers

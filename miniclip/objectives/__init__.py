@@ -32,7 +32,8 @@ OBJECTIVES = {
 PLAIN = {"objective": "contrastive", "projection": "linear"}
 
 
-def from_config(config):
+@checked
+def from_config(config: dict):
     """A new model with the shape and the objective of `config`, which is the config of a model.
     Without a key "objective" it is CLIP's own. Raises UserError for an objective that is not in
     OBJECTIVES."""

@@ -42,8 +42,13 @@ def microbatch_step(model, parts, loss_fn, prepare=tuple, autocast=contextlib.nu
     scale is 0-d.
     """
     raw = getattr(model, "module", model)
-    refuse({"gradients are switched off; leave torch.no_grad": not torch.is_grad_enabled()})
     parts = list(parts)  # a loader that shuffles would give the second pass other parts
+    refuse(
+        {
+            "gradients are switched off; leave torch.no_grad": not torch.is_grad_enabled(),
+            "a batch needs at least one part": not parts,
+        }
+    )
 
     def towers(part):  # only one part is on the device at a time
         images, tokens = prepare(part)

@@ -53,7 +53,7 @@ def check_state(state):
     with refusing("this is not the state of an AdamW"):
         own = state["state"].values()
         moments = [x[name] for x in own for name in ("exp_avg", "exp_avg_sq")]
-        is_whole = all(map(torch.is_tensor, moments)) and all("step" in x for x in own)
+        is_whole = all(map(torch.is_tensor, moments)) and all(0 <= float(x["step"]) for x in own)
         refuse(
             {
                 "its moments are no tensors, or have no step": not is_whole,
@@ -169,9 +169,10 @@ class HalfAdamW(torch.optim.Optimizer):
         refuse(
             {
                 "these moments have other shapes than the parameters; are they in the same order?": any(
-                    state_dict["state"][i]["exp_avg"].shape != p.shape
+                    state_dict["state"][i][name].shape != p.shape
                     for i, p in zip(theirs, ours)
                     if i in state_dict["state"]
+                    for name in ("exp_avg", "exp_avg_sq")
                 )
             }
         )

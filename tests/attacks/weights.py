@@ -20,13 +20,14 @@ import miniclip
 from lessons.studies.release import main as release
 from miniclip import loss, plots
 from miniclip.bpe import Tokenizer
+from miniclip.cost.flop import flop_per_pair
 from miniclip.data import Pairs, open_pairs
 from miniclip.data.curation.curate import curate
 from miniclip.data.dataset import keep_pairs
 from miniclip.data.labelled import open_labelled
 from miniclip.data.loader import batches
 from miniclip.data.shards.pack import pack
-from miniclip.data.transforms import redraw, training_crop
+from miniclip.data.transforms import Preprocess, normalize, redraw, training_crop
 from miniclip.evaluation import (
     bias,
     confidence,
@@ -36,13 +37,14 @@ from miniclip.evaluation import (
     retrieval,
     robustness,
 )
-from miniclip.loss import contrastive_loss
-from miniclip.model.clip import create_model
-from miniclip.objectives import create
+from miniclip.loss import clip_loss, contrastive_loss
+from miniclip.model.clip import MODELS, create_model
+from miniclip.objectives import create, from_config
 from miniclip.search.embed import embed_pairs, open_encoder
 from miniclip.search.find import nearest, query
 from miniclip.training import archive, recipe
-from miniclip.training.optimizer import stochastic_round
+from miniclip.training.grad_cache import microbatch_step
+from miniclip.training.optimizer import HalfAdamW, stochastic_round
 from miniclip.weights import convert, reading, save_huggingface, save_openclip
 from miniclip.weights.__main__ import save_onnx
 from miniclip.weights.average import interpolate, save_average
@@ -54,6 +56,9 @@ from tests.weights.test_convert import openai_file
 
 TINY = dict(vision_layers=1, vision_width=32, text_layers=1, text_width=32, embed_dim=8)
 TINY |= dict(image_size=32, context_length=8, vocab_size=520)
+BLANK = Image.new("RGB", (4, 4))
+MOMENTS = dict(step=1, exp_avg=torch.ones(4, 8), exp_avg_sq=torch.ones(4, 8))
+CROP = dict(image=BLANK, image_size=4, rng=np.random.default_rng(0))
 EXPANDED = torch.zeros(1).expand(10**6, 10**6)
 
 
@@ -835,7 +840,158 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
         lambda: robustness.baseline([76.2, 50.0], [64.3, 20.0]),
         "and not percentages",
     ),
-    "an_accuracy_that_is_nan": (lambda: robustness.logit(float("nan")), "fractions from 0 to 1"),
+    "an_accuracy_that_is_nan": (lambda: robustness.logit(float("nan")), "accuracy must be numbers"),
+    "a_line_of_three_numbers": (
+        lambda: robustness.effective_robustness(0.5, 0.4, (1, 0, 0)),
+        "line must be .slope, intercept",
+    ),
+    "a_share_of_whole_numbers_beyond_all_floats": (
+        lambda: confidence.share(1, 10**400),
+        "n must not be beyond 1e300",
+    ),
+    "complex_similarities": (lambda: confidence.scores(ROWS * 1j, [0] * 4), "similarity must be"),
+    "ranks_among_nothing": (lambda: retrieval.recalls([1], None), "type int, not NoneType"),
+    "ranks_among_part_of_a_picture": (lambda: retrieval.recalls([1], 5.5), "type int, not float"),
+    "the_chance_of_nan": (lambda: retrieval.chance(float("nan")), "type int, not float"),
+    "groups_in_no_order": (
+        lambda: bias.error_by_group([1, 0], [1, 1], {"a", "b"}),
+        "groups must be in an order",
+    ),
+    "answers_in_rows_of_two_lengths": (
+        lambda: confidence.mcnemar([[1], [1, 0]], [1, 0]),
+        "first must be numbers in a list",
+    ),
+    "a_pool_beyond_the_labels": (
+        lambda: linear_probe.few_shot([0, 1, 0, 1], [0, 4], 1, 0),
+        "pool must be positions from 0 to 3",
+    ),
+    "a_pool_counted_from_the_end": (
+        lambda: linear_probe.few_shot([0, 1, 0, 1], [-1, 0], 1, 0),
+        "pool must be positions from 0 to 3",
+    ),
+    "a_pool_of_halves": (
+        lambda: linear_probe.few_shot([0, 1, 0, 1], [0.5, 1], 1, 0),
+        "pool must be positions from 0 to 3",
+    ),
+    "a_pool_in_no_order": (lambda: linear_probe.few_shot([0, 1], {0, 1}, 1, 0), "pool must be"),
+    "classes_that_are_no_whole_numbers": (
+        lambda: linear_probe.few_shot([0.25, 0.5], [0, 1], 1, 0),
+        "labels must be one list of whole numbers",
+    ),
+    "classes_below_0": (lambda: linear_probe.validation_split([-1, 1]), "whole numbers from 0 up"),
+    "features_of_a_probe_that_are_nan": (
+        lambda: linear_probe.fit(ROWS * torch.nan, [0, 1, 0, 1], 1.0),
+        "features must be numbers .*not finite",
+    ),
+    "classes_of_a_regression": (
+        lambda: linear_probe.fit(ROWS, [0.5, 1.5, 0.5, 1], 1.0),
+        "no probe can be fitted",
+    ),
+    "fewer_features_than_labels": (
+        lambda: linear_probe.full_probe(ROWS, [0, 1, 0, 1, 0, 1]),
+        "a row of features for each label",
+    ),
+    "a_score_that_is_nan": (
+        lambda: linear_probe.search_strength(lambda strength: float("nan")),
+        "score.1e-06. is nan, and must be a number",
+    ),
+    "a_score_that_is_nothing": (
+        lambda: linear_probe.search_strength(lambda strength: None),
+        "is None, and must be a number",
+    ),
+    "a_curve_that_goes_back": (lambda: linear_probe.reached([4, 1], [0.1, 0.9], 0.5), "must grow"),
+    "a_curve_of_8_bits_that_goes_back": (
+        lambda: linear_probe.reached(np.array([4, 1], np.uint8), [0.1, 0.9], 0.5),
+        "these must grow",
+    ),
+    "a_rank_that_is_masked": (
+        lambda: retrieval.recalls(np.ma.masked_array([1, 2], mask=[False, True]), 5),
+        "rank must be numbers",
+    ),
+    "a_curve_with_a_point_too_many": (
+        lambda: linear_probe.reached([1, 2], [0.1, 0.2, 0.9], 0.5),
+        "one accuracy for each number of pairs",
+    ),
+    "a_curve_through_nan": (
+        lambda: linear_probe.reached([1, 2], [0.1, float("nan")], 0.5),
+        "accuracy must be numbers",
+    ),
+    "a_target_that_is_nan": (
+        lambda: linear_probe.reached([1, 2], [0.1, 0.2], float("nan")),
+        "the target must be a number",
+    ),
+    "the_flop_of_a_name": (lambda: flop_per_pair("vit_b32"), "config must be of type dict"),
+    "the_flop_of_no_text": (lambda: flop_per_pair(MODELS["vit_mini"], 0), "L from 1 to 32"),
+    "the_flop_of_a_text_below_0": (lambda: flop_per_pair(MODELS["vit_mini"], -1), "L from 1 to 32"),
+    **{
+        f"moments_with_{name}": (
+            lambda odd=odd: HalfAdamW([ROWS.clone().requires_grad_()]).load_state_dict(
+                {"state": {0: MOMENTS | odd}, "param_groups": [dict(params=[0], betas=(0.9, 0.9))]}
+            ),
+            words,
+        )
+        for name, odd, words in (
+            ("minus_one_step", dict(step=-1), "this is not the state of an AdamW"),
+            ("steps_in_words", dict(step="one"), "this is not the state of an AdamW"),
+            ("another_shape", dict(exp_avg_sq=torch.ones(1)), "other shapes than the parameters"),
+        )
+    },
+    "numbers_to_average": (
+        lambda: interpolate({"x": 1}, {"x": 2}, 0.5),
+        "start and tuned cannot be averaged",
+    ),
+    "a_model_of_terabytes": (
+        lambda: create_model("vit_b32", vision_width=1 << 14, vision_layers=256, vision_heads=64),
+        "the model has at least 8.* weights",
+    ),
+    "a_resnet_of_sixty_stages": (
+        lambda: create_model("rn_mini", vision_layers=[1] * 60),
+        "weights",
+    ),
+    "a_name_as_a_config": (lambda: from_config("vit_b32"), "config must be of type dict, not str"),
+    "no_parts_of_a_batch": (lambda: microbatch_step(tiny(), [], clip_loss), "at least one part"),
+    "levels_with_the_channels_last": (
+        lambda: normalize(torch.zeros(4, 5, 3, dtype=torch.uint8)),
+        "must be of dtype uint8, .*, 3, H, W., not a Tensor of .4, 5, 3",
+    ),
+    "levels_of_a_list": (lambda: normalize([0, 0, 0]), "not a list"),
+    "a_side_of_a_million_pixels": (lambda: Preprocess(10**6)(BLANK), "at most 16384, not 1000000"),
+    **{
+        f"a_crop_with_{name}": (lambda how=how: training_crop(**CROP | how), words)
+        for name, how, words in (
+            ("one_number_as_its_scale", dict(scale=0.5), "scale must be .low, high"),
+            ("three_numbers_as_its_scale", dict(scale=(0.1, 0.2, 0.3)), "scale must be .low, high"),
+            ("a_text_as_its_scale", dict(scale="ab"), "scale must be numbers"),
+            ("a_seed_as_its_generator", dict(rng=0), "rng must be of type Generator"),
+            ("a_path_as_its_image", dict(image="a.png"), "image must be of type Image, not str"),
+            ("no_pixels", dict(image_size=0), "image_size must be from 1 to 16384, not 0"),
+            ("nothing_to_cut_it_from", dict(image=Image.new("RGB", (0, 4))), "has no pixels"),
+            (
+                "levels_without_a_range",
+                dict(image=Image.new("F", (4, 4))),
+                "convert them to 8 bits",
+            ),
+            ("room_for_another_size", dict(out=np.zeros((3, 8, 8), np.uint8)), "out must be uint8"),
+            ("room_for_floats", dict(out=np.zeros((3, 4, 4))), "out must be uint8 .3, 4, 4"),
+        )
+    },
+    **{
+        f"a_redrawn_icon_with_{name}": (
+            lambda how=how: redraw(**dict(image=BLANK, image_size=4) | how),
+            words,
+        )
+        for name, how, words in (
+            ("a_shift_of_nan", dict(shift=(float("nan"), 0)), "shift must be numbers"),
+            ("a_shift_of_one_number", dict(shift=0.1), "shift must be .x, y"),
+            ("a_shift_of_three_numbers", dict(shift=(0, 0, 0)), "shift must be .x, y"),
+            ("ink_of_nan", dict(ink=float("nan")), "ink must be from 0 to 1, not nan"),
+            ("too_much_ink", dict(ink=2), "ink must be from 0 to 1, not 2"),
+            ("ink_below_0", dict(ink=-0.1), "ink must be from 0 to 1, not -0.1"),
+            ("a_size_beyond_all_floats", dict(size=10**400), "size must not be beyond 1e300"),
+            ("no_side", dict(image_size=0), "image_size must be from 1 to"),
+            ("nothing_to_draw", dict(image=Image.new("L", (0, 0))), "has no pixels"),
+        )
+    },
     "pixels_up_to_255": (
         lambda: near_duplicates.near_duplicates(*[torch.full((1, 3, 64, 64), 255.0)] * 2),
         "and not to 255",
@@ -1117,7 +1273,10 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
         lambda: data_overlap.all_minus_clean([1], [0], "0.9"),
         "confidence must be of type float, not str",
     ),
-    "classes_that_are_names": (lambda: confidence.scores(ROWS, ["a"] * 4), "numbers of classes"),
+    "classes_that_are_names": (
+        lambda: confidence.scores(ROWS, ["a"] * 4),
+        "labels must be numbers",
+    ),
     "classes_that_are_halves": (
         lambda: confidence.scores(ROWS, torch.full((4,), 0.5)),
         "labels whole numbers",
@@ -1173,7 +1332,7 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
     "no_panels": (lambda: plots.lines([], "a.png"), "no panels"),
     "a_crop_of_more_than_all": (
         lambda: training_crop(Image.new("RGB", (9, 9)), 8, np.random.default_rng(0), (1, 2)),
-        "scale must be .*not .1, 2.",
+        "scale must be .*not .1, 2",
     ),
     "a_crop_of_one_number": (
         lambda: training_crop(Image.new("RGB", (9, 9)), 8, np.random.default_rng(0), 0.9),

@@ -360,6 +360,9 @@ def test_the_table_has_the_gflop_of_the_plan(measured):
         (dict(length=78), "reads 1 to 77 tokens, not 78"),
         (dict(utilisation=1.01), "share of the peak"),
         (dict(utilisation=0), "share of the peak"),
+        (dict(pairs=math.inf), "not without end"),
+        (dict(world=1.5), "world must be of type int, not float"),
+        (dict(vocab_size=0), "vocab_size is 0, not a whole number"),
         (dict(model="vit_b31"), "there are rn50, rn101"),
     ],
 )

@@ -57,12 +57,17 @@ def test_an_interval_contains_its_share_and_the_exact_one_is_mirrored(count):
 def test_what_is_no_share_and_no_confidence_is_refused(interval_of):
     for count in ((1, 0), (3, 2), (-1, 4), (0.7, 10), (5, 9.5)):
         must_refuse("no share", interval_of, *count)
+    assert interval_of(*torch.tensor([100, 120]).char()) == interval_of(100, 120), "in 8 bits"
     for percent in (95, 1, 0, -0.95):
         must_refuse(f"above 0 and below 1, not {percent}", interval_of, 5, 10, percent)
 
 
 def test_similarities_that_are_nan_have_no_accuracy():
     must_refuse("NaN", scores, torch.full((3, 3), torch.nan), [0, 1, 2])
+
+
+def test_equal_similarities_count_against_the_model_for_every_k():
+    assert scores(torch.zeros(4, 10), [0] * 4).items() >= {("accuracy", 0.0), ("top5", 0.0)}
 
 
 def test_balanced_accuracy_weighs_classes_alike():
