@@ -222,9 +222,6 @@ def check(args):
                 args.alpha is not None and not args.save
             ),
             "--overwrite is for --save and --search": args.overwrite and not (args.save or search),
-            "eval.py computes in one process; start it without torchrun": (
-                told_by_torchrun("WORLD_SIZE", 1) > 1
-            ),
             **{
                 f"{flag} has no effect in a command with {asked}; leave out {flag}": so
                 and flag in given
@@ -320,6 +317,8 @@ def main(argv=None):
     began = time.monotonic()
     parser = common.Parser.of("eval.py", "Evaluate a CLIP from its checkpoint.", OPTIONS)
     args = parser.parse_args(argv)
+    if told_by_torchrun("WORLD_SIZE", 1) > 1:
+        parser.error("eval.py computes in one process; start it without torchrun")
     if args.average_with:
         parser.renamed("--average-with", "as a second --checkpoint")
         args.checkpoint.append(args.average_with)
