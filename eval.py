@@ -222,6 +222,9 @@ def check(args):
                 args.alpha is not None and not args.save
             ),
             "--overwrite is for --save and --search": args.overwrite and not (args.save or search),
+            "eval.py computes in one process; start it without torchrun": (
+                told_by_torchrun("WORLD_SIZE", 1) > 1
+            ),
             **{
                 f"{flag} has no effect in a command with {asked}; leave out {flag}": so
                 and flag in given
@@ -317,8 +320,6 @@ def main(argv=None):
     began = time.monotonic()
     parser = common.Parser.of("eval.py", "Evaluate a CLIP from its checkpoint.", OPTIONS)
     args = parser.parse_args(argv)
-    if told_by_torchrun("WORLD_SIZE", 1) > 1:
-        parser.error("eval.py computes in one process; start it without torchrun")
     if args.average_with:
         parser.renamed("--average-with", "as a second --checkpoint")
         args.checkpoint.append(args.average_with)
@@ -408,8 +409,10 @@ def main(argv=None):
     if results.keys() & ((ABOUT_PICTURES if images else NEED_LABELS) | {"averages"}):
         about["pictures_digest"] = pictures_digest(images.pictures) if images else pairs.digest
     write_results(out, results | about)
-    took = f"the command took {about['seconds']:.0f} s"
-    print(f"\nreport.md, its figures and results.json are in {out}; {took}")
+    print(
+        f"\nreport.md, its figures and results.json are in {out}; the command took "
+        f"{about['seconds']:.0f} s"
+    )
 
 
 if __name__ == "__main__":
