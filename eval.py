@@ -409,8 +409,10 @@ def main(argv=None):
     if results.keys() & ((ABOUT_PICTURES if images else NEED_LABELS) | {"averages"}):
         about["pictures_digest"] = pictures_digest(images.pictures) if images else pairs.digest
     write_results(out, results | about)
-    took = f"the command took {about['seconds']:.0f} s"
-    print(f"\nreport.md, its figures and results.json are in {out}; {took}")
+    print(
+        f"\nreport.md, its figures and results.json are in {out}; the command took "
+        f"{about['seconds']:.0f} s"
+    )
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ import torch
 from kernels.reference import PRECISIONS
 from miniclip import objectives
 from miniclip.bpe import Tokenizer
-from miniclip.common import command, given, machine, shell_line
+from miniclip.common import UserError, command, given, machine, shell_line
 from miniclip.cost.plan import describe, plan_run
 from miniclip.data import report_skipped
 from miniclip.data.loader import batches, default_workers
@@ -243,10 +243,10 @@ def main(argv=None):
             return scaler.scale(loss_fn(image.float(), text.float(), logit_scale))
 
         def save():
-            """Rank 0 copies the state, and a thread writes the copy."""
+            """Rank 0 copies the state, and a thread writes the copy. None of a diverged model."""
             parts = dict(model=model, optimizer=optimizer, scaler=scaler)
             with process_group.together():
-                if dist_info()[0] == 0:
+                if dist_info()[0] == 0 and not isinstance(run.problem, UserError):
                     states = {name: part.state_dict() for name, part in parts.items()}
                     saver.save(constant | run.state_dict() | states)
 
@@ -298,7 +298,7 @@ def main(argv=None):
                     log.write(run, lr, loss, grad_norm, scale, image, text)
                     if held_out.due(run):  # measure held-out pairs, and write best.pt if better
                         held_out.measure(run)
-                except OSError as error:  # the disk is full, or nobody reads the output
+                except (OSError, UserError) as error:  # full disk, no reader, diverged model
                     run.problem = error  # next_batch then ends the loop on all ranks
                 if finite and run.due:  # every --save-every steps, or else by the clock
                     save()

@@ -91,6 +91,12 @@ def in_words(sentence: str, *errors: type[Exception]) -> Iterator[None]:
         raise UserError(sentence) from None
 
 
+def is_first_here() -> bool:
+    """Whether this process prints what depends on the command line alone. torchrun gives the same
+    command line to all processes that it starts on a machine, so only the first of them prints."""
+    return "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("LOCAL_RANK") == "0"
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser that prints one sentence and exits with code 2 on a mistake.
 
@@ -134,14 +140,15 @@ class Parser(argparse.ArgumentParser):
         """Print the sentence, unless it is empty, and exit with code 2."""
         if re.match("unrecognized arguments: [^-]", message):  # a shell makes several of a pattern
             message += "; put a pattern such as 'shards/*.tar', or a name with spaces, in quotes"
-        _end(self.prog, message[:2000], 2)  # argparse's messages repeat what was typed
+        # argparse's messages repeat what was typed
+        _end(self.prog, message[:2000] * is_first_here(), 2)
 
     def renamed(self, old: str, new: str) -> None:
         """Print one line: the option `old`, which was given, is now written `new`."""
         self._print_message(f"{self.prog}: {old} is now written {new}\n")
 
     def _print_message(self, message, file=None):  # argparse's own method hides a full disk
-        print(message, end="", file=file or sys.stderr, flush=True)
+        print(message * is_first_here(), end="", file=file or sys.stderr, flush=True)
 
 
 def command(prog: str, what: str = "", options: dict[str, dict] | None = None) -> Callable:

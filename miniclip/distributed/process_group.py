@@ -64,8 +64,6 @@ def start(name: str) -> torch.device:
     cuda = name.startswith("cuda") or (name == "auto" and torch.cuda.is_available())
     ranks, cards = told_by_torchrun("LOCAL_WORLD_SIZE", 1), torch.cuda.device_count()
     crowded = cuda and ranks > cards
-    # nccl fails in its first collective if two ranks share a GPU, so gloo sends the sentence below
-    backend = "nccl" if cuda and not crowded else "gloo"
     at = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
     waits = f"still waiting for the other ranks at {at}; to train in one process, unset LOCAL_RANK"
     told = threading.Timer(PATIENCE_S, print, [waits], dict(file=sys.stderr, flush=True))
@@ -74,7 +72,12 @@ def start(name: str) -> torch.device:
     # a rank that died without closing its connections is noticed after this time at the latest
     try:
         with ctrl_c_ends():  # torch waits in C++, where Python handles no signal
-            torch.distributed.init_process_group(backend, timeout=timedelta(minutes=10))
+            torch.distributed.init_process_group(
+                # nccl fails in its first collective if two ranks share a GPU, so gloo sends the
+                # sentence below
+                "nccl" if cuda and not crowded else "gloo",
+                timeout=timedelta(minutes=10),
+            )
     except (ValueError, RuntimeError) as error:
         reason = str(error).split("\n")[0]
         raise UserError(

@@ -93,13 +93,11 @@ def search_strength(score) -> float:
 def _validated_strength(features, labels, learn, validation):
     """The strength whose probe, fitted on `learn`, is best on `validation` (both are positions)."""
     _check_rows(features, labels)
-
-    def score(strength):
-        return fit(features[learn], labels[learn], strength, SEARCH_ITERATIONS).score(
+    return search_strength(
+        lambda strength: fit(features[learn], labels[learn], strength, SEARCH_ITERATIONS).score(
             features[validation], labels[validation]
         )
-
-    return search_strength(score)
+    )
 
 
 def _shuffled(labels, pool, seed):

@@ -18,6 +18,7 @@ from miniclip.common import Parser, number, path, refuse
 from miniclip.data import BUILT_IN, EMOJI, ICONS, NONE, SOURCE_OPTIONS
 from miniclip.data.dataset import some_pairs
 from miniclip.distributed.collectives import dist_info
+from miniclip.distributed.process_group import told_by_torchrun
 from miniclip.model.clip import ALIASES, MODELS, named
 from miniclip.objectives import OBJECTIVES, PLAIN
 from miniclip.training.recipe import fine_tuning, recipe
@@ -208,6 +209,8 @@ class Config(SimpleNamespace):
         if isinstance(config.pairs, str):
             parser.renamed("--pairs LIST", "--keep LIST")
             config.pairs, config.keep = None, config.keep or config.pairs
+        if config.plan and told_by_torchrun("WORLD_SIZE", 1) > 1:
+            parser.error("one process makes a plan; give --world-size in place of torchrun")
         config.model = ALIASES.get(config.model, config.model)
         usual = "tuned" if config.init else ICONS if config.data == ICONS else "rn_mini"
         config.out = config.out or Path("runs") / (config.model or usual)

@@ -224,10 +224,9 @@ def draw_curves(config, path) -> None:
             N = lines[-1].get("batch_size", 1)
             curves["log N: chance"] = steps, [math.log(N)] * len(steps)
         if key == "loss" and measured:
-            steps_of = [line["step"] for line in measured]
             for name, field in {"held-out pairs": "loss", "held-out: chance": "chance"}.items():
                 curves[name] = (
-                    steps_of,
+                    [line["step"] for line in measured],
                     [line.get(f"heldout_{field}", math.nan) for line in measured],
                 )
         panels.append((curves, dict(title=title, xlabel="step")))

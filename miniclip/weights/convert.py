@@ -128,9 +128,10 @@ def load_with_file(path, device="cpu", activation=None, image_size=None):
     if image_size is not None:
         config["image_size"] = int(image_size)
         want = on_meta(f"{image_size=} for {path}", config, len(state)).state_dict()
-        [name] = [n for n in want if n.startswith("visual.") and "positional" in n]
-        with contextlib.suppress(Exception):  # if the tensor is missing or odd, `build` says so
-            state = state | {name: resize_positions(state[name], math.isqrt(len(want[name])))}
+        # none, where an objective reads the grid in place of the attention pool
+        for name in [n for n in want if n.startswith("visual.") and "positional" in n]:
+            with contextlib.suppress(Exception):  # if the tensor is missing or odd, `build` says so
+                state = state | {name: resize_positions(state[name], math.isqrt(len(want[name])))}
     return (
         path,
         content,

@@ -95,6 +95,21 @@ def assert_the_same_run(one, two):
     assert_close(one, two, 3e-6, of=torch.mean)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "more, sentence",
+    [
+        (["--no-such-option"], "unrecognized arguments: --no-such-option"),
+        (["--plan"], "one process makes a plan; give --world-size in place of torchrun"),
+        # only rank 0 measures held-out pairs
+        (["--steps", 6, "--lr", 1e15, "--eval-every", 2], "this model has diverged"),
+    ],
+)
+def test_a_mistake_is_one_sentence_from_all_ranks_together(more, sentence, pairs_csv, tmp_path):
+    code, said = output_of(start(2, pairs_csv, tmp_path / "run", *more))
+    assert code and said.count(sentence) == said.count("train.py: error: ") == 1, said
+
+
 COMPILED = """
 import functools, sys, torch, train
 torch.compile = functools.partial(torch.compile, backend="aot_eager")

@@ -8,6 +8,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import miniclip
+from miniclip import objectives
 from miniclip.bpe import Tokenizer
 from miniclip.model.clip import CLIP, create_model
 from miniclip.weights import convert
@@ -217,6 +218,8 @@ def test_positions_are_interpolated_to_another_image_size(tmp_path, small):
         assert loaded.config["image_size"] == size
         assert loaded.encode_image(batch(loaded, 2)[0]).isfinite().all()
     refused(tmp_path / "c.pt", "do not tile", image_size=65)
+    our_checkpoint(objectives.create("captioning", "rn_mini", vocab_size=520), tmp_path / "c.pt")
+    assert load(tmp_path / "c.pt", image_size=64)[0].config["image_size"] == 64  # has no positions
 
 
 def test_a_run_starts_from_the_weights_of_a_file_perhaps_for_pictures_of_another_size(tmp_path):
