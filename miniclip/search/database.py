@@ -127,15 +127,16 @@ class Index:
 
     def must_be_of(self, encoder) -> None:
         """Raise UserError unless this index was made with the model of this Encoder."""
+        digest = encoder.digest
         refuse(
             {
                 f"{printable(self.place)} was made with the model {printable(self.file)} "
                 f"({self.digest[:12]}, {self.activation}), not with {printable(encoder.file)} "
-                f"({encoder.digest[:12]}, {encoder.model.config['activation']}); name the "
+                f"({digest[:12]}, {encoder.model.config['activation']}); name the "
                 "first with --checkpoint, choose another folder with --index, or delete this "
                 "index": (
                     (self.digest, self.features.shape[1])
-                    != (encoder.digest, encoder.model.config["embed_dim"])
+                    != (digest, encoder.model.config["embed_dim"])
                 )
             }
         )
