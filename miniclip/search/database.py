@@ -325,8 +325,8 @@ def index_in(database, place: Path) -> Index:
     once more, and when any handle of a process is closed, POSIX drops the locks of all of them.
     """
     with refusing(DAMAGED.format(printable(place / FILE)), REASONS):
-        [(text, crc)] = database.execute("SELECT json, crc FROM about").fetchmany(2)
-        refuse({"its description is damaged": zlib.crc32(str(text).encode()) != crc})
+        [(text, crc, count)] = database.execute("SELECT json, crc, count(*) FROM about")
+        refuse({"its description is damaged": (zlib.crc32(str(text).encode()), 1) != (crc, count)})
         about, width = _checked(json.loads(text), place)
         most = os.path.getsize(place / FILE) // (2 * width)  # rows that fit into the file
         features, names = np.empty((most, width), "f2"), []
