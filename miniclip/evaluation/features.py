@@ -142,7 +142,7 @@ def model_digest(model) -> str:
     used = {k: v for k, v in model.config.items() if k not in ("name", "checkpointing")}
     digest = hashlib.sha256(json.dumps(used, sort_keys=True).encode())
     for name, x in model.state_dict().items():
-        digest.update(name.encode())
+        digest.update(name.removeprefix("_orig_mod.").encode())  # of a model that is compiled
         digest.update(x.cpu().reshape(-1).view(torch.uint8).numpy())  # numpy has no bfloat16
     return digest.hexdigest()
 

@@ -85,7 +85,8 @@ def _update(folder, place, encoder, found, skipped, database):
     refuse(
         {
             f"{printable(place)} holds the index of {printable(before.root)}; choose another folder "
-            "with --index": before.root.resolve() != folder.resolve() and not has_moved
+            "with --index": not has_moved
+            and os.path.realpath(before.root) != os.path.realpath(folder)
         }
     )
     # {name of a picture: the row of the index where its features are already}
@@ -139,8 +140,11 @@ def _update(folder, place, encoder, found, skipped, database):
             )
         }
     )
-    same = (before.finished, before.file, before.root) == (True, encoder.file, folder)
-    if names or not same or database.total_changes:
+    if (
+        names
+        or database.total_changes
+        or (before.finished, before.file, before.root) != (True, encoder.file, folder)
+    ):
         write(names, features, finished=True)
     index, used = index_in(database, place), {before.paths[row] for row in row_of.values()}
     counts = {

@@ -127,15 +127,16 @@ class Index:
 
     def must_be_of(self, encoder) -> None:
         """Raise UserError unless this index was made with the model of this Encoder."""
+        digest = encoder.digest
         refuse(
             {
                 f"{printable(self.place)} was made with the model {printable(self.file)} "
                 f"({self.digest[:12]}, {self.activation}), not with {printable(encoder.file)} "
-                f"({encoder.digest[:12]}, {encoder.model.config['activation']}); name the "
+                f"({digest[:12]}, {encoder.model.config['activation']}); name the "
                 "first with --checkpoint, choose another folder with --index, or delete this "
                 "index": (
                     (self.digest, self.features.shape[1])
-                    != (encoder.digest, encoder.model.config["embed_dim"])
+                    != (digest, encoder.model.config["embed_dim"])
                 )
             }
         )
@@ -324,8 +325,8 @@ def index_in(database, place: Path) -> Index:
     once more, and when any handle of a process is closed, POSIX drops the locks of all of them.
     """
     with refusing(DAMAGED.format(printable(place / FILE)), REASONS):
-        [(text, crc)] = database.execute("SELECT json, crc FROM about").fetchmany(2)
-        refuse({"its description is damaged": zlib.crc32(str(text).encode()) != crc})
+        [(text, crc, count)] = database.execute("SELECT json, crc, count(*) FROM about")
+        refuse({"its description is damaged": (zlib.crc32(str(text).encode()), 1) != (crc, count)})
         about, width = _checked(json.loads(text), place)
         most = os.path.getsize(place / FILE) // (2 * width)  # rows that fit into the file
         features, names = np.empty((most, width), "f2"), []

@@ -91,7 +91,11 @@ class Encoder(NamedTuple):
     tokenizer: Callable  # a miniclip.bpe.Tokenizer
     preprocess: Callable  # a PIL picture to (3, S, S), transforms.evaluation
     file: str  # the absolute path of its file, or the name of a packaged model
-    digest: str
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the model as it is now, because it may be trained after it was loaded."""
+        return model_digest(self.model)
 
 
 @checked
@@ -124,7 +128,7 @@ def open_encoder(
     )
     file = reading.find(checkpoint)
     file = file.stem if file.parent == reading.RELEASED else os.path.abspath(followed(file))
-    return Encoder(model, tokenizer, preprocess, file, model_digest(model))
+    return Encoder(model, tokenizer, preprocess, file)
 
 
 def stamp(status: os.stat_result) -> tuple[int, int]:

@@ -85,12 +85,11 @@ def open_search(
     refuse(
         {
             f"{printable(place)} is not the index of {printable(folder)}": (
-                found.root.resolve() != folder.resolve()
+                os.path.realpath(found.root) != os.path.realpath(folder)
             )
         }
     )
-    checkpoint = checkpoint or found.model_file()
-    encoder = open_encoder(checkpoint, found.activation, device, threads)
+    encoder = open_encoder(checkpoint or found.model_file(), found.activation, device, threads)
     found.must_be_of(encoder)
     return found, encoder
 
@@ -118,12 +117,8 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
             ),
             f"k must be at least 1, not {k}": k < 1,
             f"the query must have the shape {width}, not {given}": given != width,
-            "the query must be a dense tensor of real numbers": (
-                query.is_complex() or query.layout != torch.strided
-            ),
-            "the query must be of length one, as the function query returns it": not (
-                query.is_floating_point() and abs(query.float().norm() - 1) < 0.01
-            ),
+            "the query must be a dense tensor of real numbers and of length one, as the function "
+            "query returns it": not (_has_numbers(query) and abs(query.float().norm() - 1) < 0.01),
         }
     )
     step = max(1, BLOCK // features.shape[1])
@@ -135,11 +130,12 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     cosines = torch.cat([block.float() @ query.float().cpu() for block in blocks])
     # a row that is too long could come first for any query; NaN is refused as well
     lengths = np.linalg.norm(features[:step].astype("f4"), axis=1)
-    is_unit = (cosines.abs() < 1.01).all() and np.allclose(lengths, 1, atol=0.01)
     refuse(
         {
             "features has rows that are not of length one; divide each row by its norm, or make "
-            "the index again": not is_unit
+            "the index again": not (
+                (cosines.abs() < 1.01).all() and np.allclose(lengths, 1, atol=0.01)
+            )
         }
     )
     cosines, rows = cosines.sort(descending=True, stable=True)
@@ -153,7 +149,6 @@ def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -
     image: the picture's features (E,), or None. They are normalized, too. Raises UserError if there
     is nothing to look for, or if the text does not fit into the context.
     """
-    parts = [] if image is None else [F.normalize(image[None].float().cpu(), dim=-1)]
     text = text if has_words(text) else ""  # only spaces, or characters that cannot be seen
     width, given = encoder.model.config["embed_dim"], None if image is None else tuple(image.shape)
     refuse(
@@ -162,8 +157,11 @@ def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -
             f"image must be the features of a picture, ({width},), not {given}": (
                 given not in (None, (width,))
             ),
+            "image must be a dense tensor of floating-point numbers": given
+            and not _has_numbers(image),
         }
     )
+    parts = [] if image is None else [F.normalize(image[None].float().cpu(), dim=-1)]
     if text:
         encoder.tokenizer([text], truncate=False)  # an error: a cut text would find something else
         parts.append(encode_texts(encoder.model, encoder.tokenizer, [text]))
@@ -176,6 +174,11 @@ def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -
         }
     )
     return F.normalize(total, dim=0)
+
+
+def _has_numbers(x):
+    """Whether a tensor is dense, of floating-point numbers, and not on the device "meta"."""
+    return x.is_floating_point() and x.layout == torch.strided and not x.is_meta
 
 
 def picture_features(encoder: Encoder, file: Path | io.BytesIO, name: str) -> torch.Tensor:
@@ -223,16 +226,20 @@ def draw(found: list, path: str | Path, overwrite: bool = True) -> None:
 )
 def main(text, folder, index, checkpoint, device, threads, image, k, grid, overwrite):
     """The command: print the nearest pictures, and draw them."""
-    if image and not folder and os.path.isdir(os.path.join(text, FOLDER)):
-        text, folder = "", Path(text)  # --image FILE DIR
+    # the name of an indexed folder is a word if the current folder has an index as well
+    names_folder = text and (
+        os.path.isdir(os.path.join(text, FOLDER))
+        and not os.path.isdir(os.path.join(folder or ".", FOLDER))
+    )
+    if image and not folder and names_folder:  # --image FILE DIR
+        text, folder, names_folder = "", Path(text), False
     refuse(
         {
             f"{printable(text)} is a picture; give it with --image": (
                 image_io.is_picture(text) and os.path.isfile(text)
             ),
             f"{printable(text)} is a folder with an index; give the words before it: find TEXT DIR": (
-                os.path.isdir(os.path.join(text, FOLDER))
-                and not os.path.isdir(os.path.join(folder or ".", FOLDER))
+                names_folder
             ),
             "--overwrite is for --grid": overwrite and not grid,
             f"--grid {grid} must be a name with .png, .pdf or .svg at its end, such as grid.png, "
@@ -246,7 +253,11 @@ def main(text, folder, index, checkpoint, device, threads, image, k, grid, overw
     if grid:
         check_new(grid, overwrite)
     opened, encoder = open_search(folder, index, checkpoint, device, threads)
-    is_root = not folder and os.path.isdir(text) and Path(text).resolve() == opened.root.resolve()
+    is_root = (
+        not folder
+        and os.path.isdir(text)
+        and os.path.realpath(text) == os.path.realpath(opened.root)
+    )
     drawn = fingerprint(grid)[1:] if grid else []  # empty, if the file is not there yet
     pictures = (opened.path(row) for row in range(len(opened)))
     refuse(

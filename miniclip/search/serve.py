@@ -269,8 +269,9 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         refuse({f"k must be a whole number from 1 to {MAX_ANSWERS}": not 1 <= k <= MAX_ANSWERS})
         own, image = chosen(asked.get("like"))
         refuse({"the file is empty": flask.request.method == "POST" and image is None})
-        wanted = query(encoder, asked.get("text", ""), image)
-        cosines, rows = nearest(g.index.features, wanted, k + 1)
+        cosines, rows = nearest(
+            g.index.features, query(encoder, asked.get("text", ""), image), k + 1
+        )
         found = [(row, c) for row, c in zip(rows.tolist(), cosines.tolist()) if row != own][:k]
         return {
             "found": [listed(row) | {"cosine": cosine} for row, cosine in found],
@@ -385,9 +386,11 @@ def make_server(app, at: socket.socket):
 def main(folder, index, checkpoint, device, threads, host, port):
     """The command: serve the page until Ctrl-C."""
     refuse({"--host is empty; give an address such as 127.0.0.1": not host})
-    needs = "the page needs flask and waitress: pip install -U 'miniclip[app]'"
-    own = "; a file flask.py or waitress.py of your own must have another name"
-    with in_words(needs + own, ImportError, AttributeError):
+    needs = (
+        "the page needs flask and waitress: pip install -U 'miniclip[app]'; a file flask.py or "
+        "waitress.py of your own must have another name"
+    )
+    with in_words(needs, ImportError, AttributeError):
         importlib.import_module("flask").Flask  # noqa: B018
         importlib.import_module("waitress").create_server  # noqa: B018
     # absolute, because the current folder may be deleted and restored while the page is served

@@ -195,7 +195,7 @@ def crafted_descriptions_and_tables_of_a_database(folder):
     ):
         (PLACE / FILE).write_bytes(good)
         change()
-        refused(Index.open, PLACE)
+        assert "to unpack" not in refused(Index.open, PLACE)
 
 
 @attack(code=0)
@@ -296,6 +296,7 @@ VERBS = {
     "index": lambda *words: search(["index", *words]),
     "embed": lambda *words: search(["embed", *words]),
     "find": lambda *words: search(["find", *words]),
+    "chdir": os.chdir,
     "set": lambda variable: os.environ.update([variable.split("=")]),
 }
 
@@ -308,6 +309,25 @@ def searched(*lines):
 MODEL = "--checkpoint model.pt"
 ELSEWHERE = (f"index in --index mine {MODEL}", "rm -r in/.miniclip")
 DONE = {  # what must be said, and what is done
+    "a_picture_and_an_index_elsewhere_where_another_index_is": (
+        "1.000  .*/in/00001.png",
+        f"index in --index mine {MODEL}",
+        f"index in/below {MODEL}",
+        "chdir in/below",
+        "find --image ../00001.png --index ../../mine",
+    ),
+    "words_and_a_picture_where_a_folder_of_that_name_has_an_index": (
+        "(?s)1 pictures.*3 pictures",
+        f"index in/below {MODEL}",
+        "chdir in",
+        "find below --image 00001.png",
+    ),
+    "the_folder_of_an_index_elsewhere_became_a_link_to_itself": (
+        "was something moved",
+        *ELSEWHERE,
+        "rm -r in; ln -s in in",
+        "find cup --index mine",
+    ),
     "the_model_that_the_index_remembers_is_not_named": ("0 read, 3 unchanged", "index in"),
     "words_that_are_the_name_of_a_folder": (
         "  1  0",
@@ -489,6 +509,11 @@ REFUSED = {
         "in is the folder of the index; give the words before it",
         *ELSEWHERE,
         "find in --index mine",
+    ),
+    "no_words_and_a_folder_that_is_not_there": (
+        "there is no index in nowhere/.miniclip",
+        "chdir in",
+        "find '' nowhere",
     ),
     "a_picture_in_the_place_of_the_words": ("a picture; give it with --im", "find in/00001.png in"),
     "an_index_that_was_killed_before_its_first_part": (

@@ -177,6 +177,16 @@ def test_the_folder_of_an_index_elsewhere_may_be_moved(encoder, tmp_path):
     assert Index.open(tmp_path / "i").root == tmp_path / "moved"
 
 
+def test_a_model_that_is_trained_after_it_was_loaded_is_another_model(checkpoint, tmp_path):
+    fill(tmp_path / "in", 2)
+    encoder = open_encoder(checkpoint, device="cpu")
+    build(tmp_path / "in", tmp_path / "i", encoder)
+    compiled = encoder._replace(model=torch.compile(encoder.model, backend="eager"))
+    assert build(tmp_path / "in", tmp_path / "i", compiled)[1]["kept"] == 2
+    torch.nn.init.zeros_(encoder.model.logit_scale)
+    must_refuse("was made with the model", build, tmp_path / "in", tmp_path / "i", encoder)
+
+
 def test_links_hidden_files_and_the_index_itself(encoder, tmp_path):
     fill(tmp_path / "in", 3)
     fill(tmp_path / "out", 1, seed=1)

@@ -182,6 +182,9 @@ def test_the_length_of_a_pictures_features_does_not_matter_beside_words(encoder)
         (", of float16, float32 or", lambda _: nearest(np.array(1.0), torch.eye(1)[0], 1)),
         (", of float16, float32 or", lambda _: nearest(np.eye(3, dtype=">f4"), torch.eye(3)[0], 1)),
         ("of real numbers", lambda _: nearest(np.eye(3), torch.eye(3)[0] * (0.6 + 0.8j), 1)),
+        ("of real numbers", lambda _: nearest(np.eye(3), torch.eye(3, device="meta")[0], 1)),
+        ("of floating-point numbers", lambda e: find.query(e, image=torch.ones(128) * 1j)),
+        ("of floating-point numbers", lambda e: find.query(e, image=torch.ones(128).to_sparse())),
         ("place must be of type str or Path, not None", lambda _: Index.open(None)),
     ],
 )
