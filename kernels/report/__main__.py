@@ -13,7 +13,6 @@ import concurrent.futures
 import errno
 import importlib.util
 import itertools
-import multiprocessing
 import os
 import signal
 import sys
@@ -38,6 +37,7 @@ from kernels.fused.tile_config import warps_can_differ  # noqa: E402
 from kernels.plan import CARDS, by_kernel, floor_s, plan, spread, total_s  # noqa: E402
 from kernels.report.compiler import LIMITS, inspect  # noqa: E402
 from kernels.table import table  # noqa: E402
+from miniclip.distributed.process_group import in_processes  # noqa: E402
 
 DTYPES = ["fp16", "bf16"]
 WIDTHS = [512, 256, 640, 768, 1024]
@@ -99,10 +99,7 @@ def compile_all(archs: list[int], dtypes: list[str], widths: list[int] | None) -
     ]
     print(f"compiling {len(jobs)} kernels ...", file=sys.stderr)
     try:
-        # a process that compiles ends at SIGTERM, instead of taking this one's handler over
-        default = dict(initializer=signal.signal, initargs=(signal.SIGTERM, signal.SIG_DFL))
-        with concurrent.futures.ProcessPoolExecutor(**default) as pool:
-            return [*pool.map(inspect, jobs, chunksize=4)]
+        return in_processes(inspect, jobs, chunksize=4)
     except concurrent.futures.process.BrokenProcessPool:
         raise OSError(
             errno.ENOMEM,
@@ -212,14 +209,6 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-
-    def end(*_):
-        """End the processes that compile, and then this one, which would wait for them."""
-        for process in multiprocessing.active_children():
-            process.kill()
-        os._exit(143)
-
-    signal.signal(signal.SIGTERM, end)
     try:
         code = main()
         sys.stdout.flush()

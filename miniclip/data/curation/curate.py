@@ -63,7 +63,7 @@ ASSIGNED = np.dtype([("query", "<i4"), ("draw", "<u8"), ("pair", "<i8")])
 
 OPTIONS = {
     "data": dict(type=path(str), help="emoji, icons, pairs.csv, a folder or shards"),
-    "out": dict(type=path(str), help="file for the list of kept pairs, for train.py --keep"),
+    "out": dict(type=path(), help="file for the list of kept pairs, for train.py --keep"),
     "--cap": dict(
         type=number(int, low=1), default=20_000, help="the most pairs to keep of a query (20,000)"
     ),
