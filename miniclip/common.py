@@ -562,8 +562,9 @@ def replacing_all(contents: dict[Path, Callable], overwrite: bool = True) -> Ite
     blobs in the hub's cache, for example, belong to several revisions of a model.
 
     If one of the files cannot be written, or the block raises an exception, no path is replaced;
-    with overwrite=False also if one of the paths exists when all files are written. If the system then refuses to replace one of the paths, for example because it is a mount point,
-    the paths before it in the dict have already been replaced.
+    with overwrite=False also if one of the paths exists when all files are written. If the system
+    then refuses to replace one of the paths, for example because it is a mount point, the paths
+    before it in the dict have already been replaced.
     """
     with contextlib.ExitStack() as files:
         for path, content in reversed(contents.items()):  # ExitStack leaves the last one first
