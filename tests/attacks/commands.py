@@ -335,7 +335,8 @@ NAMED = {
     f"miniclip_{name.replace(' ', '_')}": (line, rf"\Aminiclip {name}: error: ")
     for line, name in LINES.items()
 }
-MODULE = ("report --arch 75", "miniclip/__main__.py", r"\Aminiclip report: error: argument --arch")
+SAYS = r"\Apython -m miniclip report: error: argument --arch"
+MODULE = ("report --arch 75", "miniclip/__main__.py", SAYS)
 table(NAMED | {"python_m_miniclip_names_what_was_typed": MODULE}, typed, "an_error_of_{}")
 
 
