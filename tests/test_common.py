@@ -209,11 +209,8 @@ def test_two_that_replace_the_same_files_at_once_do_not_mix_them(tmp_path, monke
 @pytest.mark.parametrize("several", [False, True])
 def test_a_file_that_somebody_else_has_written_meanwhile_stays(tmp_path, several):
     path, new = tmp_path / "out", lambda file: path.write_text("theirs")
-    with pytest.raises(UserError, match="exists; choose another name"):
-        if several:
-            with replacing_all({tmp_path / "first": new, path: new}, overwrite=False):
-                path.unlink()  # as the block of save_huggingface does
-        else:
-            with replacing(path, overwrite=False) as file:
-                new(file)
+    both = replacing_all({tmp_path / "first": new, path: new}, overwrite=False)
+    writing = both if several else replacing(path, overwrite=False)
+    with pytest.raises(UserError, match="exists; choose another name"), writing as file:
+        path.unlink() if several else new(file)  # the block of save_huggingface deletes a file
     assert path.read_text() == "theirs" and [*tmp_path.iterdir()] == [path]
