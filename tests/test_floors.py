@@ -20,7 +20,7 @@ FLOORS = [
     ["miniclip.zeroshot"],
     ["miniclip.evaluation"],
     ["miniclip.cost", "miniclip.benchmarks", "miniclip.search"],
-    ["kernels.bench"],
+    ["kernels.bench", "kernels.report"],
     ["train", "eval", "miniclip.__main__"],
     # lessons/studies/
     ["convirt"],
