@@ -10,7 +10,7 @@ Read in this order:
     report/           what the compiler makes of the kernels
     bench/            time and memory
 
-cards.py has the GPUs' numbers, and table.py prints tables. Except for bench/, the folder imports
-only torch and triton. Without triton softmax.py, reference.py and contrastive.py still work.
-docs/kernels.md explains the plan.
+cards.py has the GPUs' numbers, and table.py prints tables. Except for the two commands, bench/ and
+report/__main__.py, the folder imports only torch and triton. Without triton softmax.py,
+reference.py and contrastive.py still work. docs/kernels.md explains the plan.
 """

@@ -603,15 +603,16 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def replacing_all(contents: dict[Path, Callable]) -> Iterator[None]:
+def replacing_all(contents: dict[Path, Callable], overwrite: bool = True) -> Iterator[None]:
     """`with replacing_all({path: a function that writes into an open file}):` writes all files to
     the disk. After the block each replaces its path, in the order of the dict. If a path is a link,
     the link itself is replaced, because other folders may share the file that it leads to. The
     blobs in the hub's cache, for example, belong to several revisions of a model.
 
-    If one of the files cannot be written, or the block raises an exception, no path is replaced.
-    If the system then refuses to replace one of the paths, for example because it is a mount point,
-    the paths before it in the dict have already been replaced.
+    If one of the files cannot be written, or the block raises an exception, no path is replaced;
+    with overwrite=False also if one of the paths exists when all files are written. If the system
+    then refuses to replace one of the paths, for example because it is a mount point, the paths
+    before it in the dict have already been replaced.
     """
     with contextlib.ExitStack() as files:
         for path, content in reversed(contents.items()):  # ExitStack leaves the last one first
@@ -621,6 +622,8 @@ def replacing_all(contents: dict[Path, Callable]) -> Iterator[None]:
             os.fsync(file.fileno())
         # or Ctrl-C, or another process that does the same, would leave a part of the old files
         with undisturbed(), locked(next(iter(contents)).parent):
+            for path in contents if not overwrite else ():
+                check_new(path)
             yield
             files.close()
 

@@ -128,3 +128,9 @@ def test_printed_text_is_compared_only_if_its_own_block_was_run(request, tmp_pat
         text.runtest()
     second.runtest()
     text.runtest()
+
+
+def test_a_drawing_that_is_given_an_option_writes_nothing(monkeypatch):
+    monkeypatch.setattr("sys.argv", [str(ROOT / "lessons/drawings/d06_loss.py"), "--out"])
+    with pytest.raises(SystemExit, match="2"):
+        runpy.run_path(str(ROOT / "lessons/drawings/pen.py"))

@@ -21,13 +21,10 @@ there. This has not been run on a GPU yet: every GPU time in this repository is 
 """
 
 import importlib.util
-import multiprocessing
 import pathlib
-import signal
 import statistics
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 
 import torch
 from torch.profiler import ProfilerActivity, profile
@@ -85,20 +82,8 @@ def step_of(loss: Callable, n: int, d: int, device: str, gradient: bool = True) 
 def fresh(function: Callable, *arguments):
     """function(*arguments), computed in a process of its own."""
     try:
-        spawn = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(1, spawn, process_group.end_with_parent) as pool:
-            # the new process leaves Ctrl-C to this one, also while it imports torch
-            before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-            try:
-                result = pool.submit(function, *arguments)
-            finally:
-                signal.signal(signal.SIGINT, before)
-            try:
-                return result.result()
-            except KeyboardInterrupt:
-                for process in multiprocessing.active_children():
-                    process.kill()
-                raise
+        rows = ([argument] for argument in arguments)
+        return process_group.in_processes(function, *rows, most=1, start="spawn")[0]
     except RuntimeError as error:  # torch's, or the process was killed
         raise UserError(f"a measurement failed, perhaps because memory was full: {error}") from None
 

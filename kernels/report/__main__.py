@@ -8,21 +8,17 @@ one of the bars, which are the limits in `broken` and `broken_plan`.
 Left out: measured times (python -m kernels.bench, on a GPU).
 """
 
-import argparse
-import concurrent.futures
-import errno
 import importlib.util
 import itertools
-import multiprocessing
 import os
 import signal
 import sys
+from concurrent.futures.process import BrokenProcessPool
 
 if __name__ == "__main__":
     # before triton is imported: interpreted kernels do not compile
     os.environ["TRITON_INTERPRET"] = "0"
-    for name in {"SIGINT", "SIGPIPE"} & {*dir(signal)}:  # Ctrl-C and `... | head` end it quietly
-        signal.signal(getattr(signal, name), signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during the imports ends it quietly
 
 if not importlib.util.find_spec("triton"):
     print(
@@ -38,6 +34,8 @@ from kernels.fused.tile_config import warps_can_differ  # noqa: E402
 from kernels.plan import CARDS, by_kernel, floor_s, plan, spread, total_s  # noqa: E402
 from kernels.report.compiler import LIMITS, inspect  # noqa: E402
 from kernels.table import table  # noqa: E402
+from miniclip.common import Parser, command, in_words, refuse  # noqa: E402
+from miniclip.distributed.process_group import in_processes  # noqa: E402
 
 DTYPES = ["fp16", "bf16"]
 WIDTHS = [512, 256, 640, 768, 1024]
@@ -98,17 +96,12 @@ def compile_all(archs: list[int], dtypes: list[str], widths: list[int] | None) -
         if warps_can_differ(arch, 2, d) or name not in HOPPER
     ]
     print(f"compiling {len(jobs)} kernels ...", file=sys.stderr)
-    try:
-        # a process that compiles ends at SIGTERM, instead of taking this one's handler over
-        default = dict(initializer=signal.signal, initargs=(signal.SIGTERM, signal.SIG_DFL))
-        with concurrent.futures.ProcessPoolExecutor(**default) as pool:
-            return [*pool.map(inspect, jobs, chunksize=4)]
-    except concurrent.futures.process.BrokenProcessPool:
-        raise OSError(
-            errno.ENOMEM,
-            "a process that compiles was killed, perhaps because memory was full; free some memory, "
-            "or compile fewer kernels with --arch, --dtype and --dim",
-        ) from None
+    with in_words(
+        "a process that compiles was killed, perhaps because memory was full; free some memory, "
+        "or compile fewer kernels with --arch, --dtype and --dim",
+        BrokenProcessPool,
+    ):
+        return in_processes(inspect, jobs, chunksize=4)
 
 
 def compiler_table(rows: list[dict]) -> str:
@@ -160,17 +153,11 @@ def summary(card: str, n: int, d: int, dtype: str) -> str:
     )
 
 
+@command("python -m kernels.report")
 def main(argv: list[str] | None = None) -> int:
-    """The command; returns its exit code. Raises OSError if the output cannot be written, or if a
-    process that compiles was killed."""
-    # miniclip's own command, which is miniclip or miniclip/__main__.py, starts it, too
-    chosen = "miniclip" in sys.argv[0].split(os.sep)[-2:]
-    prog = "miniclip report" if chosen else "python -m kernels.report"
-    parser = argparse.ArgumentParser(prog=prog, description=(__doc__ or "").split("\n")[0])
-    parser.print_usage = lambda *_: None  # a mistake is one sentence
-    for name, how in OPTIONS.items():
-        parser.add_argument(name, **how)
-    options = parser.parse_args(argv)
+    """The command; returns its exit code."""
+    what = (__doc__ or "").split("\n")[0]
+    options = Parser.of("python -m kernels.report", what, OPTIONS).parse_args(argv)
     for name in ("arch", "dtype", "dim", "sizes"):  # each value once
         setattr(options, name, [*dict.fromkeys(getattr(options, name) or ())])
     dtypes, dims, rows = options.dtype or DTYPES, options.dim or WIDTHS, []
@@ -188,8 +175,7 @@ def main(argv: list[str] | None = None) -> int:
         "--sizes has no effect on --check, which has its own sizes; leave out --sizes, or add "
         "--plan": options.sizes and check and not options.plan,
     }
-    for sentence in (sentence for sentence, so in mistakes.items() if so):
-        parser.error(sentence)
+    refuse(mistakes)
     if check or not options.plan:
         rows = compile_all(arch, dtypes, options.dim)
         print(compiler_table(rows), end="\n\n")
@@ -212,19 +198,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-
-    def end(*_):
-        """End the processes that compile, and then this one, which would wait for them."""
-        for process in multiprocessing.active_children():
-            process.kill()
-        os._exit(143)
-
-    signal.signal(signal.SIGTERM, end)
-    try:
-        code = main()
-        sys.stdout.flush()
-    except OSError as error:
-        what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-        print(f"python -m kernels.report: error: {what}", file=sys.stderr, flush=True)
-        os._exit(2)  # sys.exit would write the rest of the output once more
-    sys.exit(code)
+    sys.exit(main())

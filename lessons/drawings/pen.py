@@ -8,12 +8,19 @@ One unit is one centimetre. x grows to the right and y downwards, as on a page. 
 are orange, and a picture with its own text is green, in every diagram.
 """
 
+import sys
 from pathlib import Path
 
 import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
+
+from miniclip.common import Parser  # noqa: E402
+
+if Path(sys.argv[0]).resolve().parent == Path(__file__).resolve().parent:
+    # the scripts take no options: they replace the figures
+    Parser(prog=Path(sys.argv[0]).name, description="Draw the figures of a lesson.").parse_args()
 
 FIGURES = Path(__file__).parents[1] / "figures"
 PICTURE, TEXT, MATCH, PLAIN, DARK = "#cfe0f5", "#fbdcb8", "#c5e6c5", "#eeeeee", "#333333"

@@ -28,7 +28,7 @@ from kernels import reference
 from kernels.bench.__main__ import fresh, measure, timed
 from kernels.softmax import LN2, LOWEST, absorb
 from miniclip.benchmarks.timer import take_turns
-from miniclip.common import machine
+from miniclip.common import command, machine
 from miniclip.loss import clip_loss, contrastive_loss
 
 FILE = Path(__file__).with_suffix(".json")
@@ -109,6 +109,7 @@ def measure_sums():
     return found
 
 
+@command("loss_ladder.py", "Measure the losses, and write loss_ladder.json.", {})
 def main():
     rows = {name: {} for name in LOSSES}
     for _ in range(ROUNDS):  # the losses take turns, so that other load on the machine slows all

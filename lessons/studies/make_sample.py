@@ -13,6 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout
 
+from miniclip.common import command, replacing
 from miniclip.data.icons import iconify, sample
 
 SETS = ("tabler", "ion", "eva", "bi", "heroicons")
@@ -38,6 +39,12 @@ def chosen(sets: dict) -> dict:
     }
 
 
-if __name__ == "__main__":
+@command("make_sample.py", "Make sample.json, the icons that come with miniclip.", {})
+def main():
     found = chosen(iconify.read(iconify.archive()))
-    sample.FILE.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    with replacing(sample.FILE) as file:
+        file.write((json.dumps(found, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+if __name__ == "__main__":
+    main()

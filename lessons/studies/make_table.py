@@ -17,12 +17,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout
 
+from miniclip.common import command, path, refuse, refusing, replacing
 from miniclip.data.emoji.drawings import draw_all, without_fe0f
 
 LINE = re.compile(
     r"^# (group|subgroup): (.+)$|^([0-9A-F ]+?) *; fully-qualified +# \S+ E\d+\.\d+ (.+)$", re.M
 )
 TABLE = Path(__file__).parents[2] / "miniclip/data/emoji/emoji.tsv"
+OPTIONS = {"file": dict(type=path(), help="Unicode's emoji-test.txt")}
 
 
 def parse(text):
@@ -36,10 +38,13 @@ def parse(text):
     return rows
 
 
-def main():
-    text = Path(sys.argv[1]).read_text(encoding="utf-8")
-    (version,) = re.findall(r"^# Version: (\S+)", text, re.M)
-    rows = parse(text)
+@command("make_table.py", "Make emoji.tsv, the committed table of names.", OPTIONS)
+def main(file):
+    with refusing(f"{file} is not Unicode's emoji-test.txt"):
+        text = file.read_text(encoding="utf-8")
+        refuse({"it does not end with #EOF": not text.rstrip().endswith("#EOF")})
+        (version,) = re.findall(r"^# Version: (\S+)", text, re.M)
+        rows = parse(text)
     pictures = draw_all([row[0] for row in rows])
     lines = [
         f"# Names, groups and subgroups: Unicode's emoji-test.txt {version}, rearranged by",
@@ -51,7 +56,8 @@ def main():
             for row, picture in zip(rows, pictures)
         ),
     ]
-    TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with replacing(TABLE) as table:
+        table.write(("\n".join(lines) + "\n").encode())
 
 
 if __name__ == "__main__":

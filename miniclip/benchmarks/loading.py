@@ -10,6 +10,8 @@ photographs, with short sides of 256 to 512 pixels. Left out: worker processes, 
 """
 
 import io
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +30,7 @@ from miniclip.data import open_pairs
 from miniclip.data.loader import batches, join
 from miniclip.data.shards.shards import expand
 from miniclip.data.transforms import MEAN, STD, normalize
+from miniclip.distributed.process_group import STOPPING
 
 CROP = (0.9, 1.0)
 BATCH = 64
@@ -111,6 +114,9 @@ def main(rounds: int) -> None:
             )
         }
     )
+    for number in STOPPING:
+        if signal.getsignal(number) == signal.SIG_DFL:  # the folder must be deleted first
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
     with tempfile.TemporaryDirectory() as folder:
         make_shards(folder)
         for size in (64, 224):

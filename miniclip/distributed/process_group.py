@@ -23,6 +23,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -173,6 +174,27 @@ def end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def in_processes(function: Callable, *rows, most=None, start=None, chunksize=1) -> list:
+    """[function(*row) for row in zip(*rows)], computed in processes that end with this one.
+
+    most: how many processes, None for one per core. start: how Python starts them, None for the
+    way of this system. After Ctrl-C they are killed.
+    """
+    with ProcessPoolExecutor(most, multiprocessing.get_context(start), end_with_parent) as pool:
+        # the new processes leave Ctrl-C to this one, also while they import torch
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            results = pool.map(function, *rows, chunksize=chunksize)
+        finally:
+            signal.signal(signal.SIGINT, before)
+        try:
+            return [*results]
+        except KeyboardInterrupt:
+            for process in multiprocessing.active_children():
+                process.kill()
+            raise
 
 
 def gather(x) -> list:

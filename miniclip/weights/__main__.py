@@ -97,7 +97,8 @@ def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bo
         )
         for name, program in made.items()
     }
-    with replacing_all(contents):  # the towers of two models must not be left beside each other
+    # the towers of two models must not be left beside each other
+    with replacing_all(contents, overwrite):
         pass
 
 

@@ -190,7 +190,7 @@ def save_openclip(
     check_new(path, overwrite)  # best.pt of a run, or an earlier export, may be the only copy
     state = to_write(path, model)
     note = json.dumps({**model.config, "name": name, "checkpointing": False})
-    with replacing(path, follow=False) as file:
+    with replacing(path, follow=False, overwrite=overwrite) as file:
         if str(path).endswith(".safetensors"):
             reading.write_safetensors(state, {"format": "pt", NOTE: note}, file)
         else:

@@ -257,7 +257,7 @@ def save_huggingface(
     }
     # config.json goes first and comes last, so that nobody reads new weights with the config of
     # another model
-    with replacing_all(contents):
+    with replacing_all(contents, overwrite):
         (folder / "config.json").unlink(missing_ok=True)
 
 

@@ -200,6 +200,17 @@ IMPOSSIBLE = {  # name: (what is said, module, arguments)
     "two_alphas": ("--alpha is given twice", "eval", "--alpha", "0.2", "--alpha", "0.5"),
     "cost_data_pairs": ("of at least 2", "miniclip.cost.__main__", "--data-pairs", "1"),
     "bench_sizes": ("of at least 1", "kernels.bench.__main__", "--sizes", "0"),
+    "a_table_of_nothing": (
+        "the following arguments are required: file",
+        "lessons.studies.make_table",
+    ),
+    "a_table_that_is_cut": (
+        "/dev/null is not Unicode's emoji-test.txt: it does not end with #EOF",
+        "lessons.studies.make_table",
+        "/dev/null",
+    ),
+    "sample_x": ("unrecognized arguments: --x", "lessons.studies.make_sample", "--x"),
+    "ladder_x": ("unrecognized arguments: --x", "lessons.studies.loss_ladder", "--x"),
     "report_sizes": ("to 10", "kernels.report.__main__", "--sizes", "9" * 400),
 }
 COMPILING = {  # the same for the command that compiles, outside of Triton's interpreter
@@ -335,7 +346,8 @@ NAMED = {
     f"miniclip_{name.replace(' ', '_')}": (line, rf"\Aminiclip {name}: error: ")
     for line, name in LINES.items()
 }
-MODULE = ("report --arch 75", "miniclip/__main__.py", r"\Aminiclip report: error: argument --arch")
+SAYS = r"\Apython -m miniclip report: error: argument --arch"
+MODULE = ("report --arch 75", "miniclip/__main__.py", SAYS)
 table(NAMED | {"python_m_miniclip_names_what_was_typed": MODULE}, typed, "an_error_of_{}")
 
 

@@ -284,6 +284,11 @@ REFUSED = {
         "pack ours link --overwrite",
     ),
     "packing_over_shards": ("00000.tar exists; choose", *["pack pairs.csv s"] * 2),
+    "a_name_without_words_to_curate_by": (
+        'the name "!!!" has no words',
+        "echo '!!!' > names.txt",
+        "curate pairs.csv o.csv --names names.txt",
+    ),
     "curating_over_a_list": ("o.csv exists; choose", *["curate pairs.csv o.csv"] * 2),
     "a_list_in_which_a_row_is_repeated": (
         "l.csv does not fit the training pairs of s",

@@ -163,14 +163,36 @@ def test_a_killed_rank_ends_the_others_with_a_sentence(folder):
     assert "train.py: error:" in output() or "Traceback" not in ours, output()
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
-def test_the_processes_of_a_benchmark_end_with_it(folder, name):
-    process = start("-m kernels.bench --device cpu --sizes 2048 --rounds 99999")
+BENCH = "-m kernels.bench --device cpu --sizes 2048 --rounds 99999"
+LOADER, REPORT = "-m miniclip bench loader --rounds 1", "-m miniclip report --arch 90"
+
+
+@pytest.mark.parametrize(
+    "command, name, code",
+    [
+        (BENCH, "SIGTERM", -signal.SIGTERM),
+        (BENCH, "SIGKILL", -signal.SIGKILL),
+        (REPORT, "SIGINT", 130),
+        (REPORT, "SIGTERM", -signal.SIGTERM),
+        (REPORT.replace("miniclip ", "kernels."), "SIGINT", 130),
+        (LOADER, "SIGTERM", 128 + signal.SIGTERM),
+        (LOADER, "SIGHUP", 128 + signal.SIGHUP),
+    ],
+)
+def test_the_processes_and_shards_of_a_command_end_with_it(
+    folder, monkeypatch, command, name, code
+):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)  # under which nothing compiles
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(folder / "cache"))  # nor if it is cached
+    monkeypatch.setenv("TMPDIR", str(folder))
+    process = start(command)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    while len(children.read_text().split()) < 2:  # the one that measures, and Python's own
+    # of the loss's benchmark, one process is Python's own; the loader's has none
+    while len(children.read_text().split()) < 2 and not [*folder.glob("*/*.tar")]:
         time.sleep(0.05)
+    time.sleep(1)
     process.send_signal(getattr(signal, name))
-    assert process.wait(PATIENCE_S) == -getattr(signal, name)
+    assert process.wait(PATIENCE_S) == code and not [*folder.glob("*/*.tar")], output()
     until = time.monotonic() + 10
     with pytest.raises(ProcessLookupError):
         while time.monotonic() < until:

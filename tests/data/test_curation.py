@@ -164,7 +164,7 @@ def test_the_command_takes_folders_and_shards(shards, tmp_path, capsys, cache, m
     pairs = open_pairs(place)
     trained = len(pairs.splits["train"])
     options = f"--cap 4 --min-count 9 --names {tmp_path / 'names.txt'}".split()
-    assert main(["curate", str(place), str(listed), *options]) == 0
+    assert main(["curate", str(place), f"{listed}/", *options]) == 0
     said = capsys.readouterr().out
     assert f"{trained} pairs, of which 0 match no query" in said
     assert re.search(

@@ -1,9 +1,11 @@
 """Packing: what is written into shards is read from them, here and by webdataset."""
 
+import concurrent.futures
 import io
 import os
 import pathlib
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -67,6 +69,15 @@ def test_packing_twice_gives_the_same_bytes_and_leaves_nothing_else(tmp_path):
         must_refuse(words, pack, Coloured(count), tmp_path / "out", 3)
     pack(Coloured(7), tmp_path / "out", 3, overwrite=True)
     assert files() == first and sorted(first) == ["00000.tar", "00001.tar", "00002.tar"]
+
+
+def test_of_two_commands_that_pack_into_one_folder_at_once_one_is_refused(tmp_path, monkeypatch):
+    replace, both = os.replace, (Coloured(4), Coloured(4))
+    monkeypatch.setattr(os, "replace", lambda *names: time.sleep(0.1) or replace(*names))
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        packing = [pool.submit(pack, pairs, tmp_path, 2) for pairs in both]
+    errors = [str(one.exception()) for one in packing if one.exception()]
+    assert len(errors) == 1 and "exists; choose another" in errors[0]
 
 
 def test_webdataset_reads_what_is_packed(packed):

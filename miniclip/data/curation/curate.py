@@ -63,7 +63,7 @@ ASSIGNED = np.dtype([("query", "<i4"), ("draw", "<u8"), ("pair", "<i8")])
 
 OPTIONS = {
     "data": dict(type=path(str), help="emoji, icons, pairs.csv, a folder or shards"),
-    "out": dict(type=path(str), help="file for the list of kept pairs, for train.py --keep"),
+    "out": dict(type=path(), help="file for the list of kept pairs, for train.py --keep"),
     "--cap": dict(
         type=number(int, low=1), default=20_000, help="the most pairs to keep of a query (20,000)"
     ),
@@ -144,7 +144,9 @@ def curate(
     cap, min_count, min_pmi: as for the command. names: further queries, of one or several words
     each. Raises UserError when there is no query.
     """
-    names = {" ".join(words(name)) for name in texts([*names], "a name")} - {""}
+    names = [*texts([*names], "a name")]
+    refuse({f'the name "{printable(n)}" has no words; leave it out': not words(n) for n in names})
+    names = {" ".join(words(name)) for name in names}
     lengths = sorted({name.count(" ") + 1 for name in names} - {1, 2})
     train = np.sort(pairs.splits["train"]).tolist()
     refuse(

@@ -29,6 +29,7 @@ from miniclip.common import (
     checked,
     command,
     given,
+    locked,
     number,
     path,
     refuse,
@@ -104,8 +105,8 @@ def pack(pairs: Pairs, out: str | Path, size: int = PAIRS_PER_SHARD, overwrite: 
                     except BadPicture as error:
                         skipped.append((pairs.where(i), str(error)))
         refuse({f"no picture can be read: {report_skipped(skipped)}": len(skipped) == len(pairs)})
-        check()  # again, because somebody may have put files there meanwhile
-        with undisturbed():
+        with undisturbed(), locked(out):
+            check()  # again, because another process may have written shards meanwhile
             for shard in paths:
                 with contextlib.suppress(OSError):  # as in `replacing`
                     shutil.copymode(shard, Path(folder, shard.name))
