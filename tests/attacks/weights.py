@@ -336,6 +336,16 @@ BESIDE = {
         dict(model_cfg=openclip_config(CONFIG) | {"quickgelu": True}),
         "miniclip has no quickgelu = True in model_cfg",
     ),
+    "heads_of_no_width": (
+        "open_clip_config.json",
+        openclip_config(CONFIG, dict(head_width=0)),
+        "another form was expected: integer",
+    ),
+    "pictures_in_a_list": (
+        "open_clip_config.json",
+        dict(model_cfg=openclip_config(CONFIG), preprocess_cfg=[1]),
+        "another form was expected: 'list' object",
+    ),
     "pictures_of_another_mean_inside_the_model": (
         "open_clip_config.json",
         dict(model_cfg=openclip_config(CONFIG, preprocess_cfg=dict(mean=[0.5] * 3))),
