@@ -77,8 +77,13 @@ def refusing(sentence: str, reasons: dict[str, str] = {}) -> Iterator[None]:
     except Exception as error:
         said = re.sub(r"^\[(Errno|WinError) \d+\] ", "", reasons.get(str(error), str(error)))
         reason = " ".join(said.split()) or type(error).__name__
-        lacks = "it lacks " * isinstance(error, KeyError)
-        raise UserError(f"{sentence}: {lacks}{reason[:300]}") from None
+        # Python's words about a value of another type tell a user nothing when they stand alone
+        what = "it lacks " * isinstance(
+            error, KeyError
+        ) + "another form was expected: " * isinstance(
+            error, (TypeError, AttributeError, ZeroDivisionError)
+        )
+        raise UserError(f"{sentence}: {what}{reason[:300]}") from None
 
 
 @contextlib.contextmanager

@@ -24,12 +24,8 @@ from miniclip.weights.reading import read_json
 RELEASED_TOKENS = 49408
 # the settings of each tower that open_clip_config.json may change, with open_clip's defaults (3.2)
 TOWERS = dict(
-    vision_cfg=dict(
-        image_size=224, layers=12, width=768, patch_size=16, head_width=64, mlp_ratio=4.0
-    ),
-    text_cfg=dict(
-        context_length=77, vocab_size=RELEASED_TOKENS, layers=12, width=512, heads=8, mlp_ratio=4.0
-    ),
+    vision_cfg=dict(image_size=224, layers=12, width=768, patch_size=16, head_width=64),
+    text_cfg=dict(context_length=77, vocab_size=RELEASED_TOKENS, layers=12, width=512, heads=8),
 )
 # The settings that a config may have beside those of the towers. Any other one is refused.
 WHOLE = """embed_dim vision_cfg text_cfg multimodal_cfg quick_gelu custom_text init_logit_scale
@@ -37,6 +33,7 @@ WHOLE = """embed_dim vision_cfg text_cfg multimodal_cfg quick_gelu custom_text i
 # Values of other settings that ask for nothing that miniclip lacks. A setting may also be false,
 # null or 0.
 DEFAULTS = dict(
+    mlp_ratio=[4],
     pos_embed_type=["learnable"],
     pool_type=["tok", "argmax"],
     proj_type=["linear"],
@@ -205,8 +202,13 @@ def _from_openclip(path):
         whole = read_json(path)
         model = whole.get("model_cfg", whole)
         parts = {tower: model.get(tower) for tower in TOWERS if isinstance(model, dict)}
-        sentence = "model_cfg, vision_cfg and text_cfg must be objects of names and values"
-        refuse({sentence: not all(isinstance(part, dict) for part in [model, *parts.values()])})
+        refuse(
+            {
+                "model_cfg, vision_cfg and text_cfg must be objects of names and values": (
+                    not all(isinstance(part, dict) for part in [model, *parts.values()])
+                )
+            }
+        )
         refuse(
             {
                 f"miniclip has no {key} = {value!r} in {name}": (
@@ -220,7 +222,7 @@ def _from_openclip(path):
                 not in (True, False, None)
             }
         )
-        asked = whole.get("preprocess_cfg") or {}
+        asked = (model | whole).get("preprocess_cfg") or {}
         check_pictures({k: v for k, v in asked.items() if v not in (None, [])}, PICTURES)
         vision, text = (known | model[tower] for tower, known in TOWERS.items())
         is_vit = isinstance(vision["layers"], int)

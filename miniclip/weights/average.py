@@ -9,7 +9,7 @@ Lesson: lessons/19_finetuning.md.
 
 import torch
 
-from miniclip.common import check_new, check_output, checked, refuse, refusing
+from miniclip.common import check_new, check_output, checked, refuse
 from miniclip.objectives import PLAIN
 from miniclip.training import checkpoint
 from miniclip.weights import reading
@@ -25,23 +25,31 @@ def interpolate(start: dict, tuned: dict, alpha: float) -> dict:
     A number that is the same in start and in tuned, as all numbers of a frozen tower are, is
     exactly this number in the average too, for any alpha. Whole numbers, which count batches, are
     not averaged: if alpha is below 0.5 they are taken from start, and otherwise from tuned. Raises
-    UserError if alpha is not from 0 to 1.
+    UserError if alpha is not from 0 to 1, and for weights of 8 bits and complex ones.
     """
-    with refusing("start and tuned cannot be averaged"):
-        kinds = [{(k, x.shape, x.dtype) for k, x in state.items()} for state in (start, tuned)]
-        refuse(
-            {
-                f"alpha must be from 0 to 1, not {alpha}": not 0 <= alpha <= 1,
-                "start and tuned must have the same names, shapes and dtypes": kinds[0] != kinds[1],
-            }
-        )
-        return {
-            name: (first if alpha < 0.5 else tuned[name]).clone()
-            if alpha in (0, 1) or not (first.is_floating_point() or first.is_complex())
-            # the mean of two equal infinities would be NaN
-            else torch.lerp(first, tuned[name], alpha).where(first != tuned[name], first)
-            for name, first in start.items()
+    kinds = [
+        {k: (getattr(x, "shape", None), getattr(x, "dtype", None)) for k, x in state.items()}
+        for state in (start, tuned)
+    ]
+    refuse(
+        {
+            "start and tuned must be state dicts, {name: tensor}": not (
+                checkpoint.are_weights(start) and checkpoint.are_weights(tuned)
+            ),
+            "8 bits and complex numbers cannot be averaged; convert the weights to float32": any(
+                kind in str(kinds) for kind in ("torch.float8", "torch.complex")
+            ),
+            f"alpha must be from 0 to 1, not {alpha}": not 0 <= alpha <= 1,
+            "start and tuned must have the same names, shapes and dtypes": kinds[0] != kinds[1],
         }
+    )
+    return {
+        name: (first if alpha < 0.5 else tuned[name]).clone()
+        if alpha in (0, 1) or not first.is_floating_point()
+        # the mean of two equal infinities would be NaN
+        else torch.lerp(first, tuned[name], alpha).where(first != tuned[name], first)
+        for name, first in start.items()
+    }
 
 
 def check_alike(names: tuple[str, str], configs: tuple[dict, dict]) -> None:

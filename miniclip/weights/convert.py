@@ -12,6 +12,7 @@ Left out: models that CLIP's files cannot describe (other text encoders, other p
 import contextlib
 import json
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -92,12 +93,13 @@ def load(
     return load_with_file(path, device, activation, image_size)[2:]
 
 
+@torch.inference_mode(False)  # or the model could not be trained, nor used outside of that mode
 def load_with_file(path, device="cpu", activation=None, image_size=None):
     """As `load`, but returns (path of the file, its content, model, tokenizer, preprocess)."""
     path = reading.find(path)
     file = reading.read(path)
     device, content, tokenizer = pick_device(device), file["content"], None
-    if isinstance(content, dict) and content.get("format") == checkpoint.FORMAT:
+    if content.get("format") == checkpoint.FORMAT:
         checkpoint.checked(path, content, needs=("model", "config", "tokenizer"))
         config, state, tokenizer = from_checkpoint(path, content)
     else:
@@ -131,7 +133,9 @@ def load_with_file(path, device="cpu", activation=None, image_size=None):
         # none, where an objective reads the grid in place of the attention pool
         for name in [n for n in want if n.startswith("visual.") and "positional" in n]:
             with contextlib.suppress(Exception):  # if the tensor is missing or odd, `build` says so
-                state = state | {name: resize_positions(state[name], math.isqrt(len(want[name])))}
+                # in float32, because 16 or 8 bits would round what is interpolated
+                resized = resize_positions(state[name].float(), math.isqrt(len(want[name])))
+                state = state | {name: resized}
     return (
         path,
         content,
@@ -184,6 +188,9 @@ def save_openclip(
             f"this model was trained on a vocabulary of its own (sha256 {vocabulary}), and open_clip "
             "would feed it the ids of the released one; any_tokenizer=True writes the model "
             "anyway": vocabulary not in (None, "openai") and not any_tokenizer,
+            # a name without an ending may be a tag of open_clip's, such as openai
+            f"open_clip would not read {path} as this model's weights; end the name in .pt or "
+            ".safetensors": Path(path).suffix in ("", ".npz", ".npy"),
         }
     )
     check_output(path, reading.by_miniclip, overwrite)
@@ -259,14 +266,18 @@ def from_checkpoint(path: Path, content: dict) -> tuple[dict, dict, Tokenizer]:
 
 
 def _state_dict(path, content):
-    """{name: tensor} from the content of a file of OpenAI or open_clip."""
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+    """{name: tensor} from the content of a file that no run of miniclip wrote."""
+    if isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]  # a checkpoint of open_clip also holds an optimizer
     refuse(
         {
             f"{path} holds no weights: it should be a dict of tensors by name": (
                 not checkpoint.are_weights(content)
-            )
+            ),
+            f"{path.parent} holds an adapter ({huggingface.ADAPTER}), which miniclip would leave "
+            "out; merge it into the weights (PEFT: merge_and_unload), or remove that file": (
+                os.path.lexists(path.with_name(huggingface.ADAPTER))
+            ),
         }
     )
     # what DDP, torch.compile and Lightning put before each name: "module.", "_orig_mod.", "model."

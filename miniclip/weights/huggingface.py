@@ -139,11 +139,7 @@ def read(path: str | Path, state: dict) -> tuple[dict, dict, Tokenizer | None]:
         {
             f"{path} has transformers' tensors, but there is no config.json beside it": (
                 not os.path.lexists(beside)
-            ),
-            f"{beside.parent} holds an adapter ({ADAPTER}), which miniclip would leave out; merge "
-            "it into the weights (PEFT: merge_and_unload), or remove that file": (
-                os.path.lexists(beside.with_name(ADAPTER))
-            ),
+            )
         }
     )
     with refusing(f"{beside} describes no model that miniclip has"):
@@ -163,13 +159,17 @@ def read(path: str | Path, state: dict) -> tuple[dict, dict, Tokenizer | None]:
         other = beside.with_name(name)
         with refusing(f"{other} asks for pictures that miniclip does not make"):
             whole = read_json(other) if os.path.lexists(other) else {}
-            asked = whole.get("image_processor", whole)
+            asked = whole.get("image_processor") or whole
             refuse(
                 {  # which has other values for the settings that the file leaves out
                     f"they are for a {asked.get(key)}": (
                         not str(asked.get(key) or "CLIP").startswith("CLIP")
                     )
                     for key in ("image_processor_type", "feature_extractor_type")
+                }
+                | {
+                    f"{key} is {asked.get(key)}": asked.get(key)
+                    for key in ("do_pad", "default_to_square")
                 }
             )
             check_pictures(asked, _pictures(config["image_size"]))
@@ -231,13 +231,15 @@ def save_huggingface(
         warnings.warn("no tokenizer is written: the model's vocabulary is unknown", stacklevel=3)
     weights = {k: x.contiguous() for k, x in to_theirs(to_write(folder, model)).items()}
     written = {} if tokenizer is None else tokenizer_files(tokenizer, config["context_length"])
+    # transformers loads all weights in one dtype, and a narrower one would round some of them
+    widest = max(weights.values(), key=torch.Tensor.element_size).dtype
     written |= {
         "preprocessor_config.json": json.dumps(
             _pictures(config["image_size"])
             | {"image_processor_type": "CLIPImageProcessor", "do_convert_rgb": True},
             indent=2,
         ),
-        "config.json": json.dumps(_to_json(config, end, weights["logit_scale"].dtype), indent=2),
+        "config.json": json.dumps(_to_json(config, end, widest), indent=2),
     }
     refuse(
         {
@@ -418,7 +420,16 @@ def read_tokenizer(folder: Path, context_length: int) -> Tokenizer | None:
         named = """added_tokens_decoder additional_special_tokens extra_special_tokens bos_token
             eos_token""".split()
         more = {*added, *_tokens([part.get(key) for part in settings for key in named])}
-        refuse({"it has added tokens": not more <= vocabulary.keys()})
+        refuse(
+            {
+                "it has added tokens": not more <= vocabulary.keys(),
+                f"its rows of ids must begin with {START} and finish with {END}": any(
+                    _tokens(part.get(key) or token) != [token]
+                    for part in settings
+                    for key, token in (("bos_token", START), ("eos_token", END))
+                ),
+            }
+        )
         pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
         tokenizer = Tokenizer([(vocabulary[a], vocabulary[b]) for a, b in pairs], context_length)
         entries = _entries(tokenizer)

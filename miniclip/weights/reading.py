@@ -73,9 +73,9 @@ def find(path: str | Path, known: bool = True) -> Path:
 def read(path: str | Path) -> dict:
     """Read a file of weights, or all files that an index names, onto the CPU. Returns a dict with
 
-    - content: what the file holds. It is {name: tensor}, unless torch.save wrote something else.
+    - content: the dict that the file holds. It is {name: tensor}, unless torch.save wrote another.
     - notes: a dict of what the file says about itself. For a safetensors file these are the strings
-      that it holds beside its tensors; for a dict that torch.save wrote, they are this whole dict.
+      that it holds beside its tensors; for a file of torch.save, they are the whole content.
       Otherwise the dict is empty.
     - activation: "quickgelu" if the methods of a TorchScript file call it, otherwise None.
 
@@ -112,10 +112,10 @@ def read(path: str | Path) -> dict:
         if zipfile.is_zipfile(path):
             entries = zipfile.ZipFile(path)
             if any(name.lower().endswith("/constants.pkl") for name in entries.namelist()):
-                content, activation = _read_torchscript(path, entries)
-                return found | {"content": content, "activation": activation}
+                return found | _read_torchscript(path, entries)
         content = archive.read(path)
-        return found | {"content": content, "notes": content if isinstance(content, dict) else {}}
+        refuse({"it should hold a dict of tensors by name": not isinstance(content, dict)})
+        return found | {"content": content, "notes": content}
 
 
 def _read_torchscript(path, entries):
@@ -126,9 +126,9 @@ def _read_torchscript(path, entries):
     also runs the method __setstate__ of a module. Here every module becomes an object of one empty
     class, with the module's attributes, and the source is only searched for the activation.
 
-    entries: the zip archive at `path`. Returns ({name: tensor} as in the model's state_dict,
-    "quickgelu" or None). None means that the source calls no activation, another one, or a sigmoid
-    without QuickGELU's number. Raises UserError if the entries are much larger than the file, and
+    entries: the zip archive at `path`. Returns {"content": {name: tensor} as in the model's
+    state_dict, "activation": "quickgelu" or None}. None means that the source calls no activation,
+    another one, or a sigmoid without QuickGELU's number. Raises UserError if the entries are much larger than the file, and
     almost any error if the archive is damaged.
     """
     packed = sum(entry.file_size for entry in entries.infolist()) - path.stat().st_size
@@ -164,7 +164,10 @@ def _read_torchscript(path, entries):
     archive.check_tensors(state, path.stat().st_size)
     calls = set(re.findall(r"torch\.(gelu|sigmoid|silu|erf|tanh)_?\(", code))
     slope = "1.702" in code or not QUICK.isdisjoint(constants)
-    return state, "quickgelu" if slope and calls in ({"sigmoid"}, {"silu"}) else None
+    return {
+        "content": state,
+        "activation": "quickgelu" if slope and calls in ({"sigmoid"}, {"silu"}) else None,
+    }
 
 
 class _Module:
@@ -214,8 +217,12 @@ def _read_shards(index):
             }
         )
     shards = {name: read(index.parent / name)["content"] for name in names}
-    lacking = [tensor for tensor, home in homes.items() if tensor not in shards[home]][:1]
-    refuse({f"{index} names a file for {name} that does not hold it": True for name in lacking})
+    refuse(
+        {
+            f"{index} names a file for {name} that does not hold it": name not in shards[home]
+            for name, home in homes.items()
+        }
+    )
     return {tensor: shards[home][tensor] for tensor, home in homes.items()}
 
 

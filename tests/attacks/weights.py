@@ -341,6 +341,25 @@ BESIDE = {
         dict(model_cfg=openclip_config(CONFIG) | {"quickgelu": True}),
         "miniclip has no quickgelu = True in model_cfg",
     ),
+    "heads_of_no_width": (
+        "open_clip_config.json",
+        openclip_config(CONFIG, dict(head_width=0)),
+        "another form was expected: integer",
+    ),
+    "pictures_in_a_list": (
+        "open_clip_config.json",
+        dict(model_cfg=openclip_config(CONFIG), preprocess_cfg=[1]),
+        "another form was expected: 'list' object",
+    ),
+    "pictures_of_another_mean_inside_the_model": (
+        "open_clip_config.json",
+        dict(model_cfg=openclip_config(CONFIG, preprocess_cfg=dict(mean=[0.5] * 3))),
+        "mean is .0.5, 0.5, 0.5",
+    ),
+    "an_mlp_of_another_width": (
+        *beside_config(dict(mlp_ratio=2.0)),
+        "no mlp_ratio = 2.0 in vision_",
+    ),
     "pictures_of_another_mean": (*beside_config(mean=[0.48145466, 0.5, 0.5]), "mean is"),
     "pictures_of_another_interpolation": (
         *beside_config(interpolation="bilinear"),
@@ -358,6 +377,8 @@ def load_beside(name, content):
 
 
 table(BESIDE, load_beside, says="config.json .*{}")
+ADAPTER = "adapter_config.json", {"peft_type": "LORA"}, "holds an adapter .adapter_config.json."
+table({"an_adapter_beside_weights_of_open_clip": ADAPTER}, beside)
 
 
 def load_changed(change):
@@ -695,6 +716,19 @@ table(
             "preprocessor_config.json",
             lambda path: Path(path).write_text('{"image_processor_type": "ViTImageProcessor"}'),
             "asks for pictures that miniclip does not make: they are for a ViTImageProcessor",
+        ),
+        **{
+            f"{key}_says_of_pictures": (
+                "preprocessor_config.json",
+                lambda path, key=key: Path(path).write_text(json.dumps({"size": 32, key: True})),
+                f"asks for pictures that miniclip does not make: {key} is True",
+            )
+            for key in ("do_pad", "default_to_square")
+        },
+        "texts_finish_with_a_word": (
+            "tokenizer_config.json",
+            lambda path: Path(path).write_text('{"eos_token": "!"}'),
+            "its rows of ids must begin with <.startoftext.> and finish with <.endoftext.>",
         ),
         "merges_are_a_terabyte": ("merges.txt", terabyte, "merges.txt is too long"),
         "weights_have_an_adapter": (
@@ -1185,6 +1219,22 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
         lambda: save_huggingface(tiny(), "hf", convert._tokenizer_of(CONFIG)),
         "vocabulary of its own .*, which the file does not hold; use the tokenizer of its check",
     ),
+    **{
+        f"an_average_of_{name}": (lambda x=x: interpolate({"w": x}, {"w": x}, 0.5), said)
+        for name, x, said in (
+            ("numbers", 0.5, "must be state dicts, .name: tensor"),
+            ("arrays", ROWS.numpy(), "must be state dicts, .name: tensor"),
+            ("bytes", BYTES, "8 bits and complex numbers cannot be averaged; convert"),
+            ("complex_weights", ROWS * 1j, "8 bits and complex numbers cannot be averaged"),
+        )
+    },
+    **{
+        f"{name}_as_the_name_of_a_file_for_open_clip": (
+            lambda name=name: save_openclip(tiny_release(pytest.MonkeyPatch()), name, True),
+            f"open_clip would not read {name} as this model's weights; end the name in .pt or .safet",
+        )
+        for name in ("openai", "w.npz")
+    },
     "more_than_the_tuned_weights": (lambda: interpolate({}, {}, 50), "from 0 to 1, not 50"),
     "two_states_of_other_shapes": (
         lambda: interpolate({"bias": torch.ones(1)}, {"bias": torch.ones(5)}, 0.5),

@@ -1,5 +1,6 @@
 """Weights are read and written unchanged; a file that is not what it should be is refused."""
 
+import copy
 import json
 
 import pytest
@@ -11,6 +12,7 @@ import miniclip
 from miniclip import objectives
 from miniclip.bpe import Tokenizer
 from miniclip.model.clip import CLIP, create_model
+from miniclip.model.vit import resize_positions
 from miniclip.weights import convert
 from miniclip.weights.convert import initial_state, load, save_openclip
 from tests.model.numbers import batch
@@ -220,6 +222,17 @@ def test_positions_are_interpolated_to_another_image_size(tmp_path, small):
     refused(tmp_path / "c.pt", "do not tile", image_size=65)
     our_checkpoint(objectives.create("captioning", "rn_mini", vocab_size=520), tmp_path / "c.pt")
     assert load(tmp_path / "c.pt", image_size=64)[0].config["image_size"] == 64  # has no positions
+
+
+def test_positions_of_16_bits_are_interpolated_in_32_and_a_model_may_be_loaded_for_inference(
+    tmp_path, small
+):
+    with torch.inference_mode():  # the model can be trained, and used elsewhere
+        our_checkpoint(copy.deepcopy(small).bfloat16(), tmp_path / "c.pt")
+        loaded = load(tmp_path / "c.pt", image_size=96)[0]
+    want = resize_positions(small.visual.positional_embedding.bfloat16().float(), 6)
+    assert torch.equal(loaded.visual.positional_embedding, want)
+    loaded.encode_image(batch(loaded, 2)[0]).sum().backward()
 
 
 def test_a_run_starts_from_the_weights_of_a_file_perhaps_for_pictures_of_another_size(tmp_path):

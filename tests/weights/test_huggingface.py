@@ -198,6 +198,9 @@ def test_half_precision_is_read_as_float32_of_the_same_numbers_and_written_as_it
     save_huggingface(model.half(), tmp_path / "out")
     back = transformers.CLIPModel.from_pretrained(tmp_path / "out", torch_dtype="auto")
     assert back.dtype == torch.float16 and same_weights(back, half)
+    model.float().logit_scale.data = model.logit_scale.data.half()  # the others stay as they are
+    save_huggingface(model, tmp_path / "out", overwrite=True)
+    assert json.loads((tmp_path / "out/config.json").read_text())["torch_dtype"] == "float32"
 
 
 def test_old_configs_have_the_tower_twice_and_eos_2(small, folder):
@@ -276,7 +279,9 @@ def test_a_damaged_index_is_refused_in_one_sentence(small, folder):
     (folder / "model.safetensors").unlink()
     index, home = folder / "model.safetensors.index.json", "model-00001-of-00002.safetensors"
     save_file(small.state_dict(), folder / home)
-    torch.save([1], folder / "list.bin")
+    contents = {"list.bin": [1], "number.bin": 1, "text.bin": "logit", "tensor.bin": torch.ones(3)}
+    for name, content in contents.items():
+        torch.save(content, folder / name)
     strange = (
         "../model.safetensors",
         "/etc/passwd",
@@ -289,7 +294,7 @@ def test_a_damaged_index_is_refused_in_one_sentence(small, folder):
     for home_of_logit, *words in (
         ("model-00002-of-00002.safetensors", "no weights file", "00002-of-00002"),
         (home, "names a file for logit that does not hold it"),
-        ("list.bin", "names a file for logit that does not hold it"),
+        *((name, "it should hold a dict of tensors by name") for name in contents),
         *((elsewhere, "is no index of weights") for elsewhere in strange),
     ):
         homes = dict.fromkeys(small.state_dict(), home) | {"logit": home_of_logit}

@@ -68,7 +68,7 @@ def test_malformed_files_are_refused_in_one_sentence(tmp_path, small):
     strange = [1, 2], {"a": 1}, "text", torch.ones(3), {"state_dict": {"a": [1]}}
     damaged = {"format": "miniclip", "version": 1}
     for content, words in (
-        *((content, "no weights") for content in strange),
+        *((content, "a dict of tensors by name") for content in strange),
         (damaged, "no checkpoint that can be read"),
         (damaged | {"config": {}, "model": 3}, "no checkpoint that can be read"),
         *((damaged | {"version": wrong}, "checkpoint version") for wrong in (99, "x", [1])),
