@@ -329,11 +329,6 @@ def check_list(what: str, given) -> None:
 ALSO = {int: numbers.Integral, float: numbers.Real, Path: os.PathLike}
 
 
-class Numbers:
-    """An annotation for `checked`: a list, an array or a tensor of finite numbers, which becomes an
-    array of numpy."""
-
-
 def checked(function: Callable) -> Callable:
     """Decorator of a function that people call from Python. It raises a UserError if the type of an
     argument does not fit its annotation. The sentence names the argument and both types. In an
@@ -343,7 +338,7 @@ def checked(function: Callable) -> Callable:
 
     Without this check, such an argument would fail somewhere deep inside, or not at all, because a
     string is also a sequence of letters and True is also the number 1. The elements of a list are
-    not checked, unless the annotation is Numbers.
+    not checked.
     """
     parameters = [*inspect.signature(function).parameters]
 
@@ -372,20 +367,17 @@ def checked(function: Callable) -> Callable:
 def _taken(name, value, kinds):
     """The value of an argument, where ~ in a path is expanded. Raises UserError unless it has one
     of the types in `kinds`. An empty string is no path."""
-    inside = getattr(value, "_orig_mod", value)  # the model that torch.compile has wrapped
     is_one = hasattr(value, "item") and (
         isinstance(value, (numbers.Number, str))
         or bool({int, float} & {*kinds})
         and getattr(value, "shape", None) == ()
     )
-    # Python's own
-    value = _array(name, value) if Numbers in kinds else value.item() if is_one else value
+    value = value.item() if is_one else value  # Python's own
+    inside = getattr(value, "_orig_mod", value)  # the model that torch.compile has wrapped
     # a bool is also an int, and the other two are also Iterable
-    fits = {type(value), Numbers} & {*kinds} or (
+    fits = type(value) in kinds or (
         type(value) not in (bool, str, bytes)
-        and any(
-            isinstance(x, tuple(ALSO.get(kind, kind) for kind in kinds)) for x in (value, inside)
-        )
+        and isinstance(inside, tuple(ALSO.get(kind, kind) for kind in kinds))
     )
     wanted = " or ".join(kind.__name__.replace("NoneType", "None") for kind in kinds)
     is_path = Path in kinds and isinstance(value, (str, Path))
@@ -401,31 +393,6 @@ def _taken(name, value, kinds):
     )
     # otherwise a folder "~" could be made, and rm -r ~ would remove another one
     return type(value)(os.path.expanduser(value)) if is_path else value
-
-
-def _array(name, values):
-    """The array of an argument that is annotated with Numbers."""
-    import numpy as np
-
-    with refusing(f"{name} must be numbers in a list, an array or a tensor"):
-        found = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
-        found = np.asarray(found.tolist()) if found.dtype == object else found
-        refuse(
-            {
-                "they are not finite, or no numbers": (
-                    found.dtype.kind not in "biuf"
-                    or np.ma.is_masked(values)
-                    or not np.isfinite(found).all()
-                )
-            }
-        )
-        # differences of numpy's small numbers would wrap around
-        return found.astype(
-            np.promote_types(
-                found.dtype, {"b": "bool", "f": "float32"}.get(found.dtype.kind, "int64")
-            ),
-            copy=False,
-        )
 
 
 def number(kind: type, low: float = -1e15, high: float = 1e15) -> Callable[[str], float]:

@@ -40,9 +40,8 @@ def _defaults():
 def _literal(value):
     """A text, or the texts of a list, that are drawn as they are: matplotlib would set what is
     between two $ as mathematics. Any other value is returned itself."""
-    if isinstance(
-        value, str
-    ):  # halves of characters, which names of files can hold, are drawn as ?
+    if isinstance(value, str):
+        # halves of characters, which names of files can hold, are drawn as ?
         return value.encode("utf-8", "replace").decode().replace("$", r"\$")
     return [*map(_literal, value)] if isinstance(value, (list, tuple)) else value
 

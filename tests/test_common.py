@@ -2,7 +2,6 @@
 
 import argparse
 import concurrent.futures
-import math
 import os
 import shutil
 import subprocess
@@ -21,7 +20,6 @@ import eval as eval_command
 import train
 from miniclip.benchmarks import towers
 from miniclip.common import (
-    Numbers,
     UserError,
     checked,
     command,
@@ -118,21 +116,14 @@ def test_an_argument_of_another_type_than_its_annotation_is_named(name, value, f
 
 
 @checked
-def measured(values: Numbers, most: float = 1.0):
-    return values, most
+def measured(most: float):
+    return most
 
 
-@pytest.mark.parametrize(
-    "given", [[1, math.nan], [10**400], ["1"], [[1], [1, 2]], {1, 2}, None, iter([1]), [1j]]
-)
-def test_what_is_no_list_of_finite_numbers_is_refused(given):
-    must_refuse("^values must be numbers in a list, an array or a tensor", measured, given)
-
-
-def test_numbers_arrive_as_an_array_and_a_tensor_of_one_number_as_that_number():
-    for kind in (tuple, np.array, torch.tensor, lambda x: torch.tensor(x).requires_grad_()):
-        values, most = measured(kind([1.0, 2.0]), torch.tensor(3, dtype=torch.int8))
-        assert isinstance(values, np.ndarray) and values.tolist() == [1, 2] and type(most) is int
+def test_a_tensor_of_one_number_arrives_as_that_number():
+    for kind in (torch.int8, torch.float16):  # whose sums would wrap around, or be rounded
+        most = measured(torch.tensor(3, dtype=kind))
+        assert most == 3 and type(most) in (int, float)
 
 
 def test_a_compiled_model_arrives_compiled():

@@ -11,12 +11,10 @@ Lesson: lessons/12_cost.md.
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from miniclip.common import checked
 from miniclip.objectives import from_config
 
 
-@checked
-def flop_per_pair(config: dict, length: int | None = None) -> dict:
+def flop_per_pair(config, length=None):
     """{'image', 'text', 'forward', 'backward', 'recompute'}: flop of one pair in both towers.
 
     config: a MODELS entry or model.config; length: tokens per text (None: the whole context).
@@ -24,11 +22,10 @@ def flop_per_pair(config: dict, length: int | None = None) -> dict:
     product. torch 2.13 skips the last product of a block as well, and so computes 0.68 of this for
     vit_l14.
     """
-    side, length = config["image_size"], config["context_length"] if length is None else length
+    side, length = config["image_size"], length or config["context_length"]
     with torch.device("meta"):
         model = from_config(config | {"checkpointing": False}).eval()
-        images = torch.empty(1, 3, side, side)
-        tokens = torch.zeros(1, max(0, length), dtype=torch.long)
+        images, tokens = torch.empty(1, 3, side, side), torch.zeros(1, length, dtype=torch.long)
     image, image_features = _counted(model.encode_image, images)
     text, text_features = _counted(model.encode_text, tokens)
     backward, _ = _counted((image_features.sum() + text_features.sum()).backward)

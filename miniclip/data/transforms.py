@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from PIL import ExifTags, Image, ImageFilter
 
-from miniclip.common import ALSO, Numbers, checked, described, refuse, refusing
+from miniclip.common import ALSO, described, refuse, refusing
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -79,7 +79,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
     # (13.0) shows a WebP black there, and a GIF in the first of its colours
     if (
         image.format == "WEBP"
-        and image.im is None  # it is not loaded yet
+        # not loaded yet; older versions of Pillow have the other name
+        and vars(image).get("_im", vars(image).get("im")) is None
         and image.rawmode == "RGBX"
         and image.is_animated
     ):
@@ -190,28 +191,19 @@ class Preprocess:
         return _planes(image.resize((size, size), BICUBIC, box))
 
 
-@checked
-def training_crop(
-    image: Image.Image,
-    image_size: int,
-    rng: np.random.Generator | np.random.RandomState,
-    scale: Numbers = np.ones(2),
-    out: np.ndarray | None = None,
-) -> torch.Tensor:
+def training_crop(image, image_size, rng, scale=(1.0, 1.0), out=None):
     """A random square of a PIL image -> (3, S, S) uint8, in the memory of `out` if that is given.
 
     The side of the square is u times the picture's short side, where u is uniform in `scale`. The
     place of the square is uniform. The paper's crop is the default scale, (1, 1). rng: a numpy
-    Generator, from which three numbers are drawn. Raises UserError for a scale beyond 0 to 1, and
-    for an image as Preprocess does.
+    Generator, from which three numbers are drawn. Raises UserError for a scale that is not two
+    numbers from 0 to 1, and for an image as Preprocess does.
     """
+    is_pair = isinstance(scale, (tuple, list)) and len(scale) == 2
     refuse(
         {
-            f"scale must be (low, high), above 0 and at most 1, not {scale.tolist()}": (
-                scale.shape != (2,) or not 0 < scale[0] <= scale[1] <= 1
-            ),
-            f"image_size must be from 1 to {LARGEST}, not {image_size}": (
-                not 1 <= image_size <= LARGEST
+            f"scale must be (low, high), above 0 and at most 1, not {scale}": not (
+                is_pair and 0 < scale[0] <= scale[1] <= 1
             ),
             f"the levels of the image have {ODD_LEVELS}; convert them to 8 bits": (
                 has_odd_levels(image)
@@ -236,16 +228,7 @@ def random_redrawing(rng: np.random.Generator) -> dict:
     )
 
 
-@checked
-def redraw(
-    image: Image.Image,
-    image_size: int,
-    turn: float = 0.0,
-    size: float = 1.0,
-    shift: Numbers = np.zeros(2),
-    ink: float = 0.0,
-    out: np.ndarray | None = None,
-) -> torch.Tensor:
+def redraw(image, image_size, turn=0.0, size=1.0, shift=(0.0, 0.0), ink=0.0, out=None):
     """A picture of dark strokes on white, redrawn -> (3, S, S) uint8.
 
     out: a numpy array for the result, or None. turn: an angle in radians. size: a factor. shift:
@@ -254,19 +237,15 @@ def redraw(
     transparent. Raises UserError for a size that is not above 0, an ink beyond 0 to 1, and an
     infinite or undefined turn or shift.
     """
-    fits = 0 < size < math.inf and math.isfinite(turn)
+    is_finite = len(shift) == 2 and all(map(math.isfinite, (turn, *shift)))
     refuse(
         {
-            f"size must be above 0, and turn finite, not {size} and {turn}": not fits,
-            f"image_size must be from 1 to {LARGEST}, not {image_size}": (
-                not 1 <= image_size <= LARGEST
-            ),
+            f"size must be above 0, ink from 0 to 1, and turn and shift (x, y) finite, not {size}, "
+            f"{ink}, {turn} and {shift}": not (is_finite and 0 < size < math.inf and 0 <= ink <= 1),
             "the image has no pixels": 0 in image.size,
-            f"shift must be (x, y), not {shift.tolist()}": shift.shape != (2,),
-            f"ink must be from 0 to 1, not {ink}": not 0 <= ink <= 1,
         }
     )
-    image = image if image.mode == "L" else to_rgb(image).convert("L")
+    image = (image if image.mode in ("L", "RGB") else to_rgb(image)).convert("L")
     image = moved(image, turn, size, shift).resize((image_size, image_size), BICUBIC)
     if ink:
         image = Image.blend(image, image.filter(ImageFilter.MinFilter(3)), ink)

@@ -15,7 +15,7 @@ from collections import Counter
 
 import torch
 
-from miniclip.common import Numbers, check_list, checked, refuse
+from miniclip.common import refuse
 from miniclip.evaluation.confidence import share, share_cells
 from miniclip.evaluation.near_duplicates import base_emoji
 
@@ -56,22 +56,22 @@ def drawings_of_people(pairs):
     return list(bases), names, labels, [gender(pairs.captions(i)) for i in bases], tones
 
 
-@checked
-def error_by_group(predicted: Numbers, labels: Numbers, groups) -> dict[str, dict]:
+def error_by_group(predicted, labels, groups: list[str]) -> dict[str, dict]:
     """Error rate of each group: {group: {'value', 'n', 'low', 'high'}} with Wilson's interval.
 
     predicted, labels: (n,) int; groups: n strings. Raises UserError for other shapes.
     """
-    check_list("groups", groups)
-    # each number of a tensor would be a group of its own
-    groups = [*getattr(groups, "tolist", groups.__iter__)()]
+    predicted, labels = torch.as_tensor(predicted), torch.as_tensor(labels)
     refuse(
         {
+            "groups must be in an order; give a list": isinstance(groups, (set, frozenset)),
             f"predicted and labels must be one number for each of the {len(groups)} groups": (
                 not predicted.shape == labels.shape == (len(groups),)
-            )
+            ),
         }
     )
+    # each number of a tensor would be a group of its own
+    groups = [*getattr(groups, "tolist", groups.__iter__)()]
     errors = Counter(group for group, error in zip(groups, predicted != labels) if error)
     return {group: share(errors[group], n) for group, n in sorted(Counter(groups).items())}
 

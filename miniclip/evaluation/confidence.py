@@ -20,7 +20,7 @@ from statistics import NormalDist
 import numpy as np
 import torch
 
-from miniclip.common import Numbers, checked, refuse
+from miniclip.common import checked, refuse, refusing
 
 MOST = 10**6  # trials of an exact binomial sum; the bounds of so many take seconds
 
@@ -75,8 +75,7 @@ def binomial_tail(right: int, n: int, p: float) -> float:
     return min(1.0, float(np.exp(logs).sum()))
 
 
-@checked
-def mcnemar(first: Numbers, second: Numbers) -> dict:
+def mcnemar(first, second):
     """McNemar's exact test of two classifiers on the same pictures: {'only_first', 'only_second',
     'p_value'}. 'only_first' counts the pictures that only the first classifier has right, and
     'only_second' those that only the second has right. The p-value is two-sided.
@@ -86,6 +85,7 @@ def mcnemar(first: Numbers, second: Numbers) -> dict:
     right. If neither classifier is better, each is expected to be right on half of these pictures.
     Raises ValueError if the two lengths differ, or for other answers than True and False.
     """
+    first, second = np.asarray(first), np.asarray(second)
     refuse(
         {
             f"{first.size} answers of one classifier and {second.size} of the other cannot be "
@@ -102,8 +102,7 @@ def mcnemar(first: Numbers, second: Numbers) -> dict:
     return {"only_first": b, "only_second": c, "p_value": p_value}
 
 
-@checked
-def clopper_pearson(right: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
+def clopper_pearson(right, n, confidence=0.95):
     """(low, high), the exact interval around right / n: it covers the true share with a probability
     of at least `confidence`.
 
@@ -112,7 +111,6 @@ def clopper_pearson(right: float, n: float, confidence: float = 0.95) -> tuple[f
     probability. Raises ValueError unless 0 <= right <= n and n >= 1.
     """
     _check(right, n, confidence)
-    right, n = int(right), int(n)
     alpha = (1 - confidence) / 2
 
     def solve(tail):  # tail grows with p: bisect for tail(p) = 0
@@ -135,24 +133,26 @@ def share(right: float, n: float, confidence: float = 0.95) -> dict:
 
 
 @checked
-def scores(similarity: torch.Tensor, labels: Numbers, k: int = 5) -> dict:
+def scores(similarity: torch.Tensor, labels, k: int = 5) -> dict:
     """Accuracies: {'accuracy', 'balanced_accuracy', 'n', 'low', 'high', 'top5'}.
 
     similarity: (n, classes); labels: (n,) int64. accuracy: the share of rows whose class is better
-    than all others; low, high: its 95 % interval (Wilson). balanced_accuracy: the mean of the accuracies of
-    the classes that occur. top5: the share of rows whose class is among the k = 5 best. A class is
-    among the k best when fewer than k other classes are as good or better, so equal similarities
-    count against the model. Raises UserError if there are no rows, if a similarity is NaN, or if
-    a row has no label that is one of the classes.
+    than all others; low, high: its 95 % interval (Wilson). balanced_accuracy: the mean of the
+    accuracies of the classes that occur. top5: the share of rows whose class is among the k = 5
+    best. A class is among the k best when fewer than k other classes are as good or better, so
+    equal similarities count against the model. Raises UserError if there are no rows, if a
+    similarity is NaN, or if a row has no label that is one of the classes.
     """
+    with refusing("labels must be numbers of classes"):
+        labels = torch.as_tensor(labels, device=similarity.device)
     refuse(
         {
-            "no labelled pictures to classify": labels.size == 0,
+            "no labelled pictures to classify": labels.numel() == 0,
             "similarity must be (n, classes), labels whole numbers, and k at least 1": (
                 similarity.ndim != 2
                 or similarity.is_complex()
                 or similarity.dtype == torch.bool
-                or labels.dtype.kind == "f"
+                or labels.is_floating_point()
                 or k < 1
             ),
             "the similarities are NaN: this model has diverged": bool(similarity.isnan().any()),
@@ -162,8 +162,7 @@ def scores(similarity: torch.Tensor, labels: Numbers, k: int = 5) -> dict:
             ),
         }
     )
-    labels = torch.as_tensor(labels.astype(np.int64), device=similarity.device)
-    others = (similarity >= similarity.gather(1, labels[:, None])).sum(1) - 1
+    others = (similarity >= similarity.gather(1, labels.long()[:, None])).sum(1) - 1
     right = (others < 1).double()
     per_class = [right[labels == c].mean().item() for c in labels.unique()]
     found = share(int(right.sum()), len(labels))

@@ -10,7 +10,7 @@ Lesson: lessons/16_overlap.md.
 import numpy as np
 
 from miniclip import plots
-from miniclip.common import Numbers, checked, refuse
+from miniclip.common import checked, refuse
 from miniclip.evaluation.confidence import binomial_tail, clopper_pearson, interval
 from miniclip.evaluation.near_duplicates import THRESHOLD, near_duplicates, thumbnails
 
@@ -20,7 +20,7 @@ SHOWN = 24  # draw at most so many near-duplicates in duplicates.png
 
 
 @checked
-def all_minus_clean(right: Numbers, overlapping: Numbers, confidence: float = 0.95) -> dict:
+def all_minus_clean(right, overlapping, confidence: float = 0.95) -> dict:
     """A row of section 5's table. right, overlapping: (n,) bool, whether the answer to each picture
     is right, and whether the picture is also in the training set.
 
@@ -38,6 +38,7 @@ def all_minus_clean(right: Numbers, overlapping: Numbers, confidence: float = 0.
     Raises ValueError if there are no pictures, if the two lengths differ, or for other values than
     True and False, such as distances.
     """
+    right, overlapping = np.asarray(right), np.asarray(overlapping)
     refuse(
         {
             f"{right.size} answers do not go with {overlapping.size} pictures; there must be one "

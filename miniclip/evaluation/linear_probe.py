@@ -14,7 +14,7 @@ import warnings
 import numpy as np
 
 from miniclip import plots
-from miniclip.common import Numbers, checked, in_words, refuse, refusing
+from miniclip.common import checked, in_words, refuse
 from miniclip.evaluation.confidence import share, share_cells
 
 # the search over strengths 10^x (appendix A.3)
@@ -22,43 +22,34 @@ PER_DECADE = 8  # strengths per decade at its end, which are 96 between 1e-6 and
 SEARCH_ITERATIONS = 50  # iterations of L-BFGS for each strength, enough to rank strengths
 
 
-def _check_rows(features, labels):
-    refuse(
-        {
-            f"features of {features.shape} do not go with labels of {labels.shape}; there must be a "
-            "row of features for each label": (
-                features.ndim != 2 or labels.shape != features.shape[:1]
-            )
-        }
-    )
-
-
 @checked
-def fit(features: Numbers, labels, strength: float, iterations: int = 1000):
+def fit(features, labels, strength: float, iterations: int = 1000):
     """Fit a linear probe by L-BFGS: scikit-learn's LogisticRegression.
 
     features: (n, D); labels: (n,) int; strength: lambda in the penalty lambda/2 |W|^2, which is
     added to the sum of the losses (scikit-learn's C is 1 / lambda); iterations: the most that
-    L-BFGS may take. Raises UserError when scikit-learn is missing, when there are fewer than two
-    classes, and when scikit-learn refuses the numbers.
+    L-BFGS may take. Raises UserError when scikit-learn is missing or there are fewer than two
+    classes.
     """
     with in_words("probes need scikit-learn: pip install 'miniclip[eval]'", ImportError):
         from sklearn.linear_model import LogisticRegression
         from threadpoolctl import threadpool_limits  # comes with scikit-learn
     labels = np.asarray(labels)
-    _check_rows(features, labels)
     refuse(
         {
-            "a probe needs pictures of at least two classes": len({*labels.tolist()}) < 2,
+            "a probe needs pictures of at least two classes": len(np.unique(labels)) < 2,
+            f"{len(features)} rows of features do not go with {len(labels)} labels": (
+                len(features) != len(labels)
+            ),
             f"strength must be above 0, and finite, not {strength}": not 0 < strength < np.inf,
         }
     )
     # scikit-learn warns that the paper's limit, 1,000 iterations, is too low for a weak penalty
     # one thread, because starting BLAS threads takes longer than these small products
-    with warnings.catch_warnings(), threadpool_limits(1), refusing("no probe can be fitted"):
+    with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")
         probe = LogisticRegression(C=1 / strength, max_iter=iterations)
-        return probe.fit(features, labels)
+        return probe.fit(np.asarray(features), labels)
 
 
 def search_strength(score) -> float:
@@ -68,7 +59,7 @@ def search_strength(score) -> float:
     below and one above the best so far. Their distance from it is one decade in the first of these
     rounds, and it is halved in each round until it is an eighth of a decade. This takes about 15
     fits instead of 96. Of equally good strengths the largest is taken. Raises UserError for a score
-    that is NaN, or no number.
+    that is NaN.
     """
     known, exponents, step = {}, (-6, -4, -2, 0, 2, 4, 6), 2.0  # step in decades
     while step >= 1 / PER_DECADE:
@@ -76,14 +67,7 @@ def search_strength(score) -> float:
             strength = float(10.0 ** round(exponent, 6))
             if -6 <= exponent <= 6 and strength not in known:
                 known[strength] = score(strength)
-        refuse(
-            {
-                f"score({strength:g}) is {x!r}, and must be a number": (
-                    not hasattr(x, "__float__") or x != x
-                )
-                for strength, x in known.items()
-            }
-        )
+                refuse({f"score({strength:g}) is NaN": known[strength] != known[strength]})
         best = max(known, key=lambda s: (known[s], s))
         step /= 2
         exponents = (np.log10(best) - step, np.log10(best) + step)
@@ -92,7 +76,6 @@ def search_strength(score) -> float:
 
 def _validated_strength(features, labels, learn, validation):
     """The strength whose probe, fitted on `learn`, is best on `validation` (both are positions)."""
-    _check_rows(features, labels)
     return search_strength(
         lambda strength: fit(features[learn], labels[learn], strength, SEARCH_ITERATIONS).score(
             features[validation], labels[validation]
@@ -100,29 +83,8 @@ def _validated_strength(features, labels, learn, validation):
     )
 
 
-def _shuffled(labels, pool, seed):
-    """Yield each class of the pool, and its positions there in a random order."""
-    refuse(
-        {
-            "labels must be one list of whole numbers from 0 up": (
-                labels.ndim != 1 or ((labels < 0) | (labels > 1e18) | (labels % 1 != 0)).any()
-            ),
-            f"pool must be positions from 0 to {labels.size - 1}": (
-                not np.isin(pool, np.arange(labels.size)).all()
-            ),
-        }
-    )
-    labels, pool = labels.astype(int), np.unique(pool).astype(int)
-    for label in np.unique(labels[pool]):
-        # one generator per class, so that its order does not depend on the other classes
-        yield (
-            label,
-            np.random.default_rng((seed, int(label))).permutation(pool[labels[pool] == label]),
-        )
-
-
 @checked
-def few_shot(labels: Numbers, pool: Numbers, k: int, seed: int) -> list[int]:
+def few_shot(labels, pool, k: int, seed: int):
     """k positions of each class out of `pool`, drawn without replacement: sorted list of int.
 
     labels: (n,) int, the classes of all pictures; pool: the positions to draw from. The same seed
@@ -132,12 +94,19 @@ def few_shot(labels: Numbers, pool: Numbers, k: int, seed: int) -> list[int]:
     """
     refuse(
         {
-            "pool must be positions; of a mask give np.flatnonzero(mask)": pool.dtype == bool,
+            "pool must be positions; of a mask give np.flatnonzero(mask)": (
+                np.asarray(pool).dtype == bool
+            ),
+            f"pool must be positions from 0 to {len(labels) - 1}": (
+                not np.isin(pool, np.arange(len(labels))).all()
+            ),
             "k and seed must be at least 0": min(k, seed) < 0,
         }
     )
+    labels, pool = np.asarray(labels), np.unique(np.asarray(pool, dtype=int))
     chosen = []
-    for label, own in _shuffled(labels, pool, seed):
+    for label in np.unique(labels[pool]):
+        own = pool[labels[pool] == label]
         refuse(
             {
                 f"class {label} has {len(own)} pictures to learn from, but {k} are asked for": (
@@ -145,44 +114,38 @@ def few_shot(labels: Numbers, pool: Numbers, k: int, seed: int) -> list[int]:
                 )
             }
         )
-        chosen += own[:k].tolist()
+        # one generator per class, so that its shots do not depend on the other classes
+        chosen += np.random.default_rng((seed, int(label))).permutation(own)[:k].tolist()
     return sorted(chosen)
 
 
 @checked
-def validation_split(
-    labels: Numbers, seed: int = 0, one_in: int = 5
-) -> tuple[list[int], list[int]]:
+def validation_split(labels, seed: int = 0, one_in: int = 5) -> tuple[list[int], list[int]]:
     """Split 0..n-1 in two, class by class: (positions to learn from, positions to validate on).
 
     One picture in `one_in` of each class, and at least one, goes to validation. A class with only
     one picture has none there.
     """
     refuse({"seed must be at least 0, and one_in at least 1": seed < 0 or one_in < 1})
-    validation = []
-    for _, own in _shuffled(labels, np.arange(labels.size), seed):
+    labels, validation = np.asarray(labels), []
+    for label in np.unique(labels):
+        own = np.random.default_rng((seed, int(label))).permutation(np.flatnonzero(labels == label))
         cut = max(1, len(own) // one_in) if len(own) > 1 else 0
         validation += own[:cut].tolist()
     return np.setdiff1d(np.arange(len(labels)), validation).tolist(), sorted(validation)
 
 
-@checked
-def full_probe(features: Numbers, labels: Numbers):
+def full_probe(features, labels):
     """The probe of section 3.2: the strength is chosen on a validation split, then the probe is
     fitted to all pictures. Returns (probe, strength)."""
+    features, labels = np.asarray(features), np.asarray(labels)
     learn, validation = validation_split(labels)  # validation: empty if each class has one picture
     strength = _validated_strength(features, labels, learn, validation or learn)
     return fit(features, labels, strength), strength
 
 
 @checked
-def shots_curve(
-    features: Numbers,
-    labels: Numbers,
-    tests: dict,
-    shots=(1, 2, 4, 8, 16),
-    seeds: int = 5,
-) -> dict:
+def shots_curve(features, labels, tests, shots=(1, 2, 4, 8, 16), seeds: int = 5):
     """The accuracy of probes on k pictures of each class, one probe for each seed: {k: {name of the
     test: [accuracy for each seed]}}.
 
@@ -192,6 +155,7 @@ def shots_curve(
     there are no other pictures, they are scored on the shots themselves.
     """
     refuse({f"seeds must be at least 1, not {seeds}": seeds < 1})
+    features, labels = np.asarray(features), np.asarray(labels)
     pool, result = np.arange(len(labels)), {}
     for k in shots:
         draws = [few_shot(labels, pool, k, seed) for seed in range(seeds)]
@@ -205,19 +169,17 @@ def shots_curve(
     return result
 
 
-@checked
-def reached(pairs: Numbers, accuracy: Numbers, target: float) -> float | None:
+def reached(pairs, accuracy, target):
     """After how many pairs a curve first reaches the accuracy `target`: float, or None if it never
     does. Between two points the curve is a straight line over the logarithm of pairs. A curve that
     begins above the target reaches it at its first point. Raises UserError unless there are points,
     at numbers of pairs that grow and are above 0."""
     refuse(
         {
-            "a curve needs points, at numbers above 0": not pairs.size or pairs.min() <= 0,
+            "a curve needs points, at numbers above 0": not len(pairs) or min(pairs) <= 0,
             "a curve needs one accuracy for each number of pairs, and these must grow": (
-                not pairs.shape == accuracy.shape == (pairs.size,) or (np.diff(pairs) <= 0).any()
+                len(pairs) != len(accuracy) or (np.diff(np.asarray(pairs, float)) <= 0).any()
             ),
-            "the target must be a number": target != target,
         }
     )
     if accuracy[0] >= target:

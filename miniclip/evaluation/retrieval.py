@@ -11,11 +11,10 @@ Left out: re-ranking, and ensembles of texts or pictures.
 import functools
 from itertools import zip_longest
 
-import numpy as np
 import torch
 
 from miniclip import plots
-from miniclip.common import Numbers, checked, refuse
+from miniclip.common import checked, refuse, refusing
 from miniclip.data.dataset import printable
 from miniclip.evaluation.confidence import interval, wilson
 from miniclip.zeroshot import products
@@ -63,17 +62,19 @@ def ranks(
 
 
 @checked
-def recalls(rank: Numbers, gallery_size: int) -> dict:
+def recalls(rank, gallery_size: int) -> dict:
     """{'R@1', 'R@5', 'R@10', 'intervals', 'median_rank', 'n', 'gallery'} from ranks (Q,). The
     recalls are fractions of 1, and 'intervals' holds the 95 % interval of each of them (Wilson).
     Raises UserError for ranks below 1 or above gallery_size, and if there are none."""
-    within = rank.ndim == 1 and len(rank) and (rank.clip(1, gallery_size) == rank).all()
+    with refusing("ranks must be numbers"):
+        rank = torch.as_tensor(rank, dtype=torch.float64, device="cpu")
+    within = rank.ndim == 1 and len(rank) and (rank.clamp(1, gallery_size) == rank).all()
     refuse({f"ranks must be one or more numbers from 1 to {gallery_size}": not within})
     right = {f"R@{k}": int((rank <= k).sum()) for k in (1, 5, 10)}
     return {
         **{name: hits / len(rank) for name, hits in right.items()},
         "intervals": {name: wilson(hits, len(rank)) for name, hits in right.items()},
-        "median_rank": float(np.median(rank)),
+        "median_rank": rank.quantile(0.5).item(),
         "n": len(rank),
         "gallery": gallery_size,
     }

@@ -12,12 +12,11 @@ Lesson: lessons/15_shift.md.
 import numpy as np
 
 from miniclip import plots
-from miniclip.common import Numbers, checked, refuse
+from miniclip.common import refuse
 from miniclip.evaluation.confidence import share_cells
 
 
-@checked
-def logit(accuracy: Numbers, floor: float = 0.005):
+def logit(accuracy, floor=0.005):
     """log(a / (1 - a)) of accuracies, which are fractions of 1. They are first clipped to floor ..
     1 - floor, because 0 of 100 right does not mean that the true accuracy is 0. Raises UserError
     for other numbers, such as percentages."""
@@ -28,7 +27,7 @@ def logit(accuracy: Numbers, floor: float = 0.005):
             )
         }
     )
-    a = np.clip(accuracy.astype(float), floor, 1 - floor)
+    a = np.clip(np.asarray(accuracy, float), floor, 1 - floor)
     return np.log(a / (1 - a))
 
 
@@ -45,25 +44,24 @@ def baseline(accuracy, shifted) -> tuple[float, float]:
                 not x.shape == y.shape == (x.size,)
             ),
             "a baseline needs at least two models of different accuracy": (
-                x.size < 2 or np.ptp(x) < 1e-9
+                len(x) < 2 or np.ptp(x) < 1e-9
             ),
         }
     )
     return tuple(np.polyfit(x, y, 1).tolist())
 
 
-@checked
-def effective_robustness(accuracy: Numbers, shifted: Numbers, line: Numbers):
+def effective_robustness(accuracy, shifted, line):
     """Accuracy under the shift beyond what the baseline predicts from accuracy at home.
 
     accuracy, shifted: fractions of 1, numbers or arrays; line: (slope, intercept) in logits, from
     `baseline`. A model on the line has 0; the difference is in accuracy, not in logits. The
     line ends at accuracies of 0.005 and 0.995 (see logit), so 0 and 1 are that far from it.
     """
-    refuse({"line must be (slope, intercept), as baseline returns it": line.shape != (2,)})
+    slope, intercept = line
     logit(shifted)  # refuses percentages
-    expected = 1 / (1 + np.exp(-np.polyval(line, logit(accuracy))))
-    return shifted - expected
+    expected = 1 / (1 + np.exp(-(slope * logit(accuracy) + intercept)))
+    return np.asarray(shifted, float) - expected
 
 
 def draw_shift(families, line, path):

@@ -25,7 +25,7 @@ def interpolate(start: dict, tuned: dict, alpha: float) -> dict:
     A number that is the same in start and in tuned, as all numbers of a frozen tower are, is
     exactly this number in the average too, for any alpha. Whole numbers, which count batches, are
     not averaged: if alpha is below 0.5 they are taken from start, and otherwise from tuned. Raises
-    UserError if alpha is not from 0 to 1, and for weights of 8 bits and complex ones.
+    UserError if alpha is not from 0 to 1.
     """
     kinds = [
         {k: (getattr(x, "shape", None), getattr(x, "dtype", None)) for k, x in state.items()}

@@ -151,8 +151,14 @@ table(
 
 table(
     {
-        "to_no_pixels": (0, "image_size must be a whole number of at least 1, not 0"),
-        "to_half_a_pixel": (8.5, "image_size must be a whole number of at least 1, not 8.5"),
+        "to_no_pixels": (
+            0,
+            "image_size must be a whole number of at least 1 and at most 16384, not 0",
+        ),
+        "to_half_a_pixel": (
+            8.5,
+            "image_size must be a whole number of at least 1 and at most 16384, not 8.5",
+        ),
     },
     lambda size: Preprocess(size)(Image.new("RGB", (9, 9))),
     "preprocessing_{}",

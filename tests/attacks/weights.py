@@ -20,7 +20,6 @@ import miniclip
 from lessons.studies.release import main as release
 from miniclip import loss, plots
 from miniclip.bpe import Tokenizer
-from miniclip.cost.flop import flop_per_pair
 from miniclip.data import Pairs, open_pairs
 from miniclip.data.curation.curate import curate
 from miniclip.data.dataset import keep_pairs
@@ -38,7 +37,7 @@ from miniclip.evaluation import (
     robustness,
 )
 from miniclip.loss import clip_loss, contrastive_loss
-from miniclip.model.clip import MODELS, create_model
+from miniclip.model.clip import create_model
 from miniclip.objectives import create, from_config
 from miniclip.search.embed import embed_pairs, open_encoder
 from miniclip.search.find import nearest, query
@@ -874,11 +873,6 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
         lambda: robustness.baseline([76.2, 50.0], [64.3, 20.0]),
         "and not percentages",
     ),
-    "an_accuracy_that_is_nan": (lambda: robustness.logit(float("nan")), "accuracy must be numbers"),
-    "a_line_of_three_numbers": (
-        lambda: robustness.effective_robustness(0.5, 0.4, (1, 0, 0)),
-        "line must be .slope, intercept",
-    ),
     "a_share_of_whole_numbers_beyond_all_floats": (
         lambda: confidence.share(1, 10**400),
         "n must not be beyond 1e300",
@@ -890,10 +884,6 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
     "groups_in_no_order": (
         lambda: bias.error_by_group([1, 0], [1, 1], {"a", "b"}),
         "groups must be in an order",
-    ),
-    "answers_in_rows_of_two_lengths": (
-        lambda: confidence.mcnemar([[1], [1, 0]], [1, 0]),
-        "first must be numbers in a list",
     ),
     "a_pool_beyond_the_labels": (
         lambda: linear_probe.few_shot([0, 1, 0, 1], [0, 4], 1, 0),
@@ -908,55 +898,19 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
         "pool must be positions from 0 to 3",
     ),
     "a_pool_in_no_order": (lambda: linear_probe.few_shot([0, 1], {0, 1}, 1, 0), "pool must be"),
-    "classes_that_are_no_whole_numbers": (
-        lambda: linear_probe.few_shot([0.25, 0.5], [0, 1], 1, 0),
-        "labels must be one list of whole numbers",
-    ),
-    "classes_below_0": (lambda: linear_probe.validation_split([-1, 1]), "whole numbers from 0 up"),
-    "features_of_a_probe_that_are_nan": (
-        lambda: linear_probe.fit(ROWS * torch.nan, [0, 1, 0, 1], 1.0),
-        "features must be numbers .*not finite",
-    ),
-    "classes_of_a_regression": (
-        lambda: linear_probe.fit(ROWS, [0.5, 1.5, 0.5, 1], 1.0),
-        "no probe can be fitted",
-    ),
-    "fewer_features_than_labels": (
-        lambda: linear_probe.full_probe(ROWS, [0, 1, 0, 1, 0, 1]),
-        "a row of features for each label",
-    ),
     "a_score_that_is_nan": (
         lambda: linear_probe.search_strength(lambda strength: float("nan")),
-        "score.1e-06. is nan, and must be a number",
-    ),
-    "a_score_that_is_nothing": (
-        lambda: linear_probe.search_strength(lambda strength: None),
-        "is None, and must be a number",
+        "score.1e-06. is NaN",
     ),
     "a_curve_that_goes_back": (lambda: linear_probe.reached([4, 1], [0.1, 0.9], 0.5), "must grow"),
     "a_curve_of_8_bits_that_goes_back": (
         lambda: linear_probe.reached(np.array([4, 1], np.uint8), [0.1, 0.9], 0.5),
         "these must grow",
     ),
-    "a_rank_that_is_masked": (
-        lambda: retrieval.recalls(np.ma.masked_array([1, 2], mask=[False, True]), 5),
-        "rank must be numbers",
-    ),
     "a_curve_with_a_point_too_many": (
         lambda: linear_probe.reached([1, 2], [0.1, 0.2, 0.9], 0.5),
         "one accuracy for each number of pairs",
     ),
-    "a_curve_through_nan": (
-        lambda: linear_probe.reached([1, 2], [0.1, float("nan")], 0.5),
-        "accuracy must be numbers",
-    ),
-    "a_target_that_is_nan": (
-        lambda: linear_probe.reached([1, 2], [0.1, 0.2], float("nan")),
-        "the target must be a number",
-    ),
-    "the_flop_of_a_name": (lambda: flop_per_pair("vit_b32"), "config must be of type dict"),
-    "the_flop_of_no_text": (lambda: flop_per_pair(MODELS["vit_mini"], 0), "L from 1 to 32"),
-    "the_flop_of_a_text_below_0": (lambda: flop_per_pair(MODELS["vit_mini"], -1), "L from 1 to 32"),
     **{
         f"moments_with_{name}": (
             lambda odd=odd: HalfAdamW([ROWS.clone().requires_grad_()]).load_state_dict(
@@ -970,10 +924,6 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
             ("another_shape", dict(exp_avg_sq=torch.ones(1)), "other shapes than the parameters"),
         )
     },
-    "numbers_to_average": (
-        lambda: interpolate({"x": 1}, {"x": 2}, 0.5),
-        "start and tuned cannot be averaged",
-    ),
     "a_model_of_terabytes": (
         lambda: create_model("vit_b32", vision_width=1 << 14, vision_layers=256, vision_heads=64),
         "the model has at least 8.* weights",
@@ -986,7 +936,7 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
     "no_parts_of_a_batch": (lambda: microbatch_step(tiny(), [], clip_loss), "at least one part"),
     "levels_with_the_channels_last": (
         lambda: normalize(torch.zeros(4, 5, 3, dtype=torch.uint8)),
-        "must be of dtype uint8, .*, 3, H, W., not a Tensor of .4, 5, 3",
+        "must be .*, 3, H, W., torch.uint8, not a Tensor of .4, 5, 3",
     ),
     "levels_of_a_list": (lambda: normalize([0, 0, 0]), "not a list"),
     "a_side_of_a_million_pixels": (lambda: Preprocess(10**6)(BLANK), "at most 16384, not 1000000"),
@@ -995,10 +945,6 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
         for name, how, words in (
             ("one_number_as_its_scale", dict(scale=0.5), "scale must be .low, high"),
             ("three_numbers_as_its_scale", dict(scale=(0.1, 0.2, 0.3)), "scale must be .low, high"),
-            ("a_text_as_its_scale", dict(scale="ab"), "scale must be numbers"),
-            ("a_seed_as_its_generator", dict(rng=0), "rng must be of type Generator"),
-            ("a_path_as_its_image", dict(image="a.png"), "image must be of type Image, not str"),
-            ("no_pixels", dict(image_size=0), "image_size must be from 1 to 16384, not 0"),
             ("nothing_to_cut_it_from", dict(image=Image.new("RGB", (0, 4))), "has no pixels"),
             (
                 "levels_without_a_range",
@@ -1015,14 +961,11 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
             words,
         )
         for name, how, words in (
-            ("a_shift_of_nan", dict(shift=(float("nan"), 0)), "shift must be numbers"),
-            ("a_shift_of_one_number", dict(shift=0.1), "shift must be .x, y"),
-            ("a_shift_of_three_numbers", dict(shift=(0, 0, 0)), "shift must be .x, y"),
-            ("ink_of_nan", dict(ink=float("nan")), "ink must be from 0 to 1, not nan"),
-            ("too_much_ink", dict(ink=2), "ink must be from 0 to 1, not 2"),
-            ("ink_below_0", dict(ink=-0.1), "ink must be from 0 to 1, not -0.1"),
-            ("a_size_beyond_all_floats", dict(size=10**400), "size must not be beyond 1e300"),
-            ("no_side", dict(image_size=0), "image_size must be from 1 to"),
+            ("a_shift_of_nan", dict(shift=(float("nan"), 0)), "and .nan, 0"),
+            ("a_shift_of_three_numbers", dict(shift=(0, 0, 0)), "and .0, 0, 0"),
+            ("ink_of_nan", dict(ink=float("nan")), "ink from 0 to 1, .*not 1.0, nan"),
+            ("too_much_ink", dict(ink=2), "ink from 0 to 1, .*not 1.0, 2"),
+            ("ink_below_0", dict(ink=-0.1), "ink from 0 to 1, .*not 1.0, -0.1"),
             ("nothing_to_draw", dict(image=Image.new("L", (0, 0))), "has no pixels"),
         )
     },
@@ -1112,7 +1055,7 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
     "half_a_number_of_a_picture": (lambda: encode_images(tiny(), two(), [0.5]), "and not 0.5"),
     "half_a_query_to_find": (
         lambda: nearest(np.eye(8), torch.eye(8)[0] / 2, 1),
-        "must be of length one, as the function query returns it",
+        "of length one, as the function query returns it",
     ),
     "features_of_half_the_length": (
         lambda: nearest(np.eye(8) / 2, torch.eye(8)[0], 1),
@@ -1383,10 +1326,6 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
     "a_crop_of_more_than_all": (
         lambda: training_crop(Image.new("RGB", (9, 9)), 8, np.random.default_rng(0), (1, 2)),
         "scale must be .*not .1, 2",
-    ),
-    "a_crop_of_one_number": (
-        lambda: training_crop(Image.new("RGB", (9, 9)), 8, np.random.default_rng(0), 0.9),
-        "scale must be of type tuple or list, not float",
     ),
     "a_picture_drawn_at_no_size": (
         lambda: redraw(Image.new("RGB", (9, 9)), 8, size=0),
