@@ -112,7 +112,8 @@ def test_an_argument_of_another_type_than_its_annotation_is_named(name, value, f
     if name in fits:
         assert (asked(**arguments), type(asked(**arguments))) == (3, int)
     else:
-        must_refuse(f"^{name} must be of type .*, not {type(value).__name__}$", asked, **arguments)
+        kind = "int" if isinstance(value, np.integer) else type(value).__name__
+        must_refuse(f"^{name} must be of type .*, not {kind}$", asked, **arguments)
 
 
 @checked
