@@ -271,7 +271,15 @@ def batches(
                     yield epoch, part, next(slot)
             epoch, first = epoch + 1, 0
 
-    tokenizer([""], trim=True)  # its first call fills its caches: once, before workers are forked
+    # its first call fills its caches: once, before workers are forked
+    ids = tokenizer(["", ""], trim=True)
+    refuse(
+        {
+            "the tokenizer must return an int64 tensor with a row for each text": not (
+                torch.is_tensor(ids) and ids.dtype == torch.long and ids.shape[:-1] == (2,)
+            )
+        }
+    )
     loaded = iter(
         torch.utils.data.DataLoader(
             _Parts(pairs, tokenizer, seed, scale, pixels, draw, crop),

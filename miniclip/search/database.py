@@ -56,7 +56,8 @@ REASONS = {  # what SQLite says: what it means here
     "database disk image is malformed": IS_DAMAGED,
     "malformed database schema": IS_DAMAGED,
     "interrupted": "it holds more tables than an index has",
-    "unable to open database file": "no file can be made there; choose another folder with --index",
+    "unable to open database file": "no file can be made there, or its path is longer than the 500 "
+    "bytes or so that SQLite takes; choose another folder with --index",
 }
 DAMAGED = "{} cannot be read as an index"
 # In a list of paths with NUL around each path, these show a path that is empty, begins with / or

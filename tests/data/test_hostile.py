@@ -155,6 +155,7 @@ A, Z = ("a.txt", 3), ("last.txt", 1)
         ([header("l", BLOCK, tarfile.LNKTYPE), MEMBER], [A]),
         ([header("f", BLOCK, tarfile.FIFOTYPE), MEMBER], [A]),
         ([header("s", 1 << 40, tarfile.GNUTYPE_SPARSE), MEMBER], [A]),
+        ([header("s", len(MEMBER), tarfile.GNUTYPE_SPARSE), MEMBER, LAST], [Z]),  # a tar in a tar
         ([header("n", -1024), MEMBER, LAST], [A, Z]),
     ],
 )

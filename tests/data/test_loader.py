@@ -192,6 +192,10 @@ def test_every_rank_has_the_same_number_of_parts_and_none_is_empty_or_too_large(
         *((range(3), {name: 0}, "at least 1") for name in ("size", "micro_batch", "world")),
         (range(3), dict(rank=1), "rank must be from 0 to 0, not 1"),
         (range(3), dict(batch_size=2.5), "batch_size must be of type int, not float"),
+        *(
+            (range(3), dict(tokenizer=lambda texts, trim, ids=ids: ids), "tokenizer must return an")
+            for ids in ({"input_ids": [[1]]}, torch.ones(1, 5).long(), torch.ones(2, 5))
+        ),
     ],
 )
 def test_pairs_that_are_too_few_and_arguments_out_of_their_range_are_refused(train, how, words):

@@ -81,7 +81,8 @@ class _Header(tarfile.TarInfo):
     def frombuf(cls, *block, **how):
         header = super().frombuf(*block, **how)
         is_long = header.size > MOST_HEADER_BYTES
-        if header.type == b"S" or header.type in (b"L", b"K", b"x", b"g", b"X") and is_long:
+        has_more = header.type == b"S" and block[0][482]  # as for a sparse file of many holes
+        if has_more or header.type in (b"L", b"K", b"x", b"g", b"X") and is_long:
             raise tarfile.InvalidHeaderError("more of the header follows than is read")
         return header
 
@@ -106,7 +107,9 @@ def scan(file, length: int):
         file.seek(at)
         try:
             member = _Header.fromtarfile(tar)
-            refuse({"a size below zero": member.size < 0}, tarfile.InvalidHeaderError)
+            is_cut = member.issparse() and tar.offset > length
+            odd = {"a size below zero": member.size < 0, "a sparse file that is cut": is_cut}
+            refuse(odd, tarfile.InvalidHeaderError)
         except (tarfile.HeaderError, ValueError, IndexError, RecursionError) as error:
             noise = noise or not isinstance(error, tarfile.EOFHeaderError)
             at = max(at + BLOCK, file.tell())
