@@ -13,7 +13,7 @@ import sys
 
 from tqdm import tqdm
 
-from miniclip.common import Parser, choose, command, path
+from miniclip.common import Parser, choose, command, path, refuse
 from miniclip.data import SOURCE_FLAGS, open_pairs, source_options
 from miniclip.data.dataset import Pairs, print_skipped, printable
 from miniclip.data.threads import read_all
@@ -73,6 +73,13 @@ def main(argv=None):
     what = "Count what is in a set of pairs."
     if argv[:1] and argv[0] in COMMANDS:
         return choose("python -m miniclip.data", what, COMMANDS, argv)
+    refuse(
+        {
+            f"{name} must be the first word: miniclip data {name} ...": not before.startswith("--")
+            for before, name in zip(argv, argv[1:])
+            if name in COMMANDS
+        }
+    )
     also = "pack ... writes shards, curate ... limits how many pairs a word has; see their -h"
     args = Parser.of("python -m miniclip.data", what, OPTIONS, epilog=also).parse_args(argv)
     pairs = open_pairs(args.data, **source_options(vars(args)))

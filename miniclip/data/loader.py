@@ -13,6 +13,7 @@ import contextlib
 import itertools
 import math
 import mmap
+import multiprocessing
 import os
 import signal
 import sys
@@ -247,6 +248,8 @@ def batches(
             "seed, start and workers must be at least 0": min(seed, start, workers) < 0,
             "batch_size, image_size, micro_batch and world must be at least 1": least < 1,
             f"rank must be from 0 to {world - 1}, not {rank}": not 0 <= rank < world,
+            "a process of multiprocessing.Pool can start no loading processes; give workers=0 (on a "
+            "command line: --workers 0)": workers and multiprocessing.current_process().daemon,
             f"a batch of {batch_size} pairs cannot be shared by {world} processes; each needs at "
             "least one pair": batch_size < world,
         }

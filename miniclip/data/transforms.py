@@ -237,11 +237,15 @@ def redraw(image, image_size, turn=0.0, size=1.0, shift=(0.0, 0.0), ink=0.0, out
     transparent. Raises UserError for a size that is not above 0, an ink beyond 0 to 1, and an
     infinite or undefined turn or shift.
     """
-    is_finite = len(shift) == 2 and all(map(math.isfinite, (turn, *shift)))
     refuse(
         {
             f"size must be above 0, ink from 0 to 1, and turn and shift (x, y) finite, not {size}, "
-            f"{ink}, {turn} and {shift}": not (is_finite and 0 < size < math.inf and 0 <= ink <= 1),
+            f"{ink}, {turn} and {shift}": not (
+                0 < size < math.inf
+                and 0 <= ink <= 1
+                and len(shift) == 2
+                and all(map(math.isfinite, (turn, *shift)))
+            ),
             "the image has no pixels": 0 in image.size,
         }
     )

@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import itertools
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -202,6 +203,11 @@ def test_pairs_that_are_too_few_and_arguments_out_of_their_range_are_refused(tra
     pairs = Noise(3)
     pairs.splits["train"] = train
     must_refuse(words, steps, pairs, 1, **dict(batch_size=8) | how)
+
+
+def test_a_process_of_a_pool_which_can_start_no_others_is_told_so(monkeypatch):
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
+    must_refuse("give workers=0", steps, Noise(3), 1, batch_size=3, workers=1)
 
 
 @pytest.mark.parametrize("kind", [set, dict.fromkeys, iter, np.array, torch.tensor])

@@ -101,8 +101,12 @@ class Icons(Pairs):
     @functools.cached_property
     def trained_words(self) -> set:
         """The words of all training names and styles."""
-        said = {caption for i in self.splits["train"] for caption in self.captions(i)}
-        return {word for caption in said for word in caption.split()}
+        return {
+            word
+            for i in self.splits["train"]
+            for caption in self.captions(i)
+            for word in caption.split()
+        }
 
     def _split(self):
         """The splits. This also sets self.combinations and self.sealed_combinations."""

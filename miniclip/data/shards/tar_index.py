@@ -75,14 +75,17 @@ COMPRESSED = re.compile(rb"\x1f\x8b|BZh[1-9]1AY|\xfd7zXZ|\x28\xb5\x2f\xfd")
 
 class _Header(tarfile.TarInfo):
     """A header that is refused if more of it follows than is read. This happens for GNU's sparse
-    files, and for names and pax headers that are too long."""
+    files with many holes, and for names and pax headers that are too long."""
 
     @classmethod
     def frombuf(cls, *block, **how):
         header = super().frombuf(*block, **how)
-        is_long = header.size > MOST_HEADER_BYTES
-        has_more = header.type == b"S" and block[0][482]  # as for a sparse file of many holes
-        if has_more or header.type in (b"L", b"K", b"x", b"g", b"X") and is_long:
+        if (
+            header.type == b"S"
+            and block[0][482]  # whether the list of a sparse file's holes goes on
+            or header.type in (b"L", b"K", b"x", b"g", b"X")
+            and header.size > MOST_HEADER_BYTES
+        ):
             raise tarfile.InvalidHeaderError("more of the header follows than is read")
         return header
 
@@ -107,9 +110,13 @@ def scan(file, length: int):
         file.seek(at)
         try:
             member = _Header.fromtarfile(tar)
-            is_cut = member.issparse() and tar.offset > length
-            odd = {"a size below zero": member.size < 0, "a sparse file that is cut": is_cut}
-            refuse(odd, tarfile.InvalidHeaderError)
+            refuse(
+                {
+                    "a size below zero": member.size < 0,
+                    "a sparse file that is cut": member.issparse() and tar.offset > length,
+                },
+                tarfile.InvalidHeaderError,
+            )
         except (tarfile.HeaderError, ValueError, IndexError, RecursionError) as error:
             noise = noise or not isinstance(error, tarfile.EOFHeaderError)
             at = max(at + BLOCK, file.tell())

@@ -132,7 +132,7 @@ def write_results(out, results):
             (out / "results.json").replace(old)
             print(
                 "\nresults.json was about another model, other pairs or other pictures; its content "
-                f"is now in {old.name}"
+                f"is now in {old.name}, and a report.md that was written before is about those, too"
             )
             before = {}
         commands = before.get("commands", {}) | results["commands"]
