@@ -125,6 +125,7 @@ class Parser(argparse.ArgumentParser):
     def parse_args(self, args=None, namespace=None):
         """As argparse's, but an option that takes one value must not be given twice, because only
         the last value would count."""
+        refuse({"main takes a list of words, and not one text": isinstance(args, str)})
         self.given = []
         words = sys.argv[1:] if args is None else [*map(str, args)]  # paths and numbers, too
         # the other method also takes an option between two words that may be left out (in
@@ -193,7 +194,7 @@ def command(prog: str, what: str = "", options: dict[str, dict] | None = None) -
                     code = main(argv) or 0
                 else:
                     code = main(**vars(Parser.of(prog, what, options).parse_args(argv))) or 0
-                sys.stdout.flush()
+                getattr(sys.stdout, "flush", bool)()  # print needs only write
                 return code
             except UserError as error:
                 sentence, code = str(error), 2

@@ -20,6 +20,7 @@ import eval as eval_command
 import train
 from miniclip.benchmarks import towers
 from miniclip.common import (
+    Parser,
     UserError,
     checked,
     command,
@@ -89,6 +90,10 @@ def asked(
     count: int, rows: Iterable[str], text: str = "", file: str | Path | None = None, *, free=None
 ):
     return count
+
+
+def test_the_words_of_a_command_are_a_list():
+    must_refuse("a list of words", Parser("x").parse_args, "--steps 3")
 
 
 # one value of each type, with the names of the parameters that it fits

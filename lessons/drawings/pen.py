@@ -23,6 +23,7 @@ if Path(sys.argv[0]).resolve().parent == Path(__file__).resolve().parent:
     Parser(prog=Path(sys.argv[0]).name, description="Draw the figures of a lesson.").parse_args()
 
 FIGURES = Path(__file__).parents[1] / "figures"
+FIGURES.mkdir(exist_ok=True)
 PICTURE, TEXT, MATCH, PLAIN, DARK = "#cfe0f5", "#fbdcb8", "#c5e6c5", "#eeeeee", "#333333"
 
 

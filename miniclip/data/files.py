@@ -21,7 +21,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from miniclip.bpe.cleaning import has_words
-from miniclip.common import UserError, described, first_bytes, refuse
+from miniclip.common import UserError, described, first_bytes, in_words, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import (
     MOST_TEXT_BYTES,
@@ -172,15 +172,16 @@ def source_of(picture, root):
         )
         picture = data or picture.get("path")
     if isinstance(picture, (str, os.PathLike)) and os.fspath(picture):
-        return normal(root, os.fsdecode(picture))
-    kind = type(picture).__name__
+        with in_words("a path that holds half of a character", UnicodeEncodeError):
+            # a list is in UTF-8, also where the system's names of files are in ASCII
+            name = os.fsdecode(picture).encode("utf-8", "surrogateescape")
+        return normal(root, os.fsdecode(name))
     is_picture = isinstance(picture, (bytes, Image.Image)) or callable(picture)
     refuse(
         {
             "no picture": isinstance(picture, (str, type(None))),
-            f"a picture must be a path, a PIL image or the bytes of a file, not {kind}": (
-                not is_picture
-            ),
+            "a picture must be a path, a PIL image or the bytes of a file, not "
+            f"{type(picture).__name__}": not is_picture,
         }
     )
     return picture
@@ -556,5 +557,6 @@ def relative_to(path, root):
         path = os.path.relpath(path, root)
     except ValueError:  # the path is on another drive of Windows, or has a NUL
         pass
+    path = os.fsencode(path.replace(os.sep, "/"))  # UTF-8, whatever the locale is
     # cut off, because composing a letter with many accents takes hours; no system has such names
-    return unicodedata.normalize("NFC", path.replace(os.sep, "/")[:10_000])
+    return unicodedata.normalize("NFC", path.decode("utf-8", "surrogateescape")[:10_000])

@@ -259,8 +259,13 @@ def redraw(image, image_size, turn=0.0, size=1.0, shift=(0.0, 0.0), ink=0.0, out
 def normalize(images: torch.Tensor) -> torch.Tensor:
     """Pictures (..., 3, H, W) uint8 -> float32 on their device, normalized as CLIP's pictures
     are. Raises UserError for another shape, or another dtype, whose levels may be from 0 to 1."""
-    fits = getattr(images, "dtype", None) == torch.uint8 and images.shape[-3:-2] == (3,)
-    refuse({f"images must be (..., 3, H, W), torch.uint8, not {described(images)}": not fits})
+    refuse(
+        {
+            f"images must be (..., 3, H, W), torch.uint8, not {described(images)}": (
+                getattr(images, "dtype", None) != torch.uint8 or images.shape[-3:-2] != (3,)
+            )
+        }
+    )
     levels, mean, std = _constants(images.device)
     # in place: 5 times faster
     return images.to(torch.float32).div_(levels).sub_(mean).div_(std)

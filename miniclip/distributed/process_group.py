@@ -54,19 +54,24 @@ def start(name: str) -> torch.device:
     if a machine has more ranks than GPUs.
     """
     global _host
-    if "LOCAL_RANK" not in os.environ:
-        return pick_device(name)
+    world, is_rank = told_by_torchrun("WORLD_SIZE", 1), "LOCAL_RANK" in os.environ
     refuse(
         {
+            f"WORLD_SIZE in the environment is {world}, but LOCAL_RANK is not set; start with "
+            "torchrun, or unset WORLD_SIZE": world > 1 and not is_rank,
             "RANK in the environment is not below WORLD_SIZE; start with torchrun, or unset "
-            "LOCAL_RANK": told_by_torchrun("RANK", 0) >= told_by_torchrun("WORLD_SIZE", 1)
+            "LOCAL_RANK": is_rank and told_by_torchrun("RANK", 0) >= world,
         }
     )
+    if not is_rank:
+        return pick_device(name)
     cuda = name.startswith("cuda") or (name == "auto" and torch.cuda.is_available())
     ranks, cards = told_by_torchrun("LOCAL_WORLD_SIZE", 1), torch.cuda.device_count()
     crowded = cuda and ranks > cards
-    at = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
-    waits = f"still waiting for the other ranks at {at}; to train in one process, unset LOCAL_RANK"
+    waits = (
+        f"still waiting for the other ranks at {os.environ.get('MASTER_ADDR')}:"
+        f"{os.environ.get('MASTER_PORT')}; to train in one process, unset LOCAL_RANK"
+    )
     told = threading.Timer(PATIENCE_S, print, [waits], dict(file=sys.stderr, flush=True))
     told.daemon = True
     told.start()

@@ -68,8 +68,13 @@ def recalls(rank, gallery_size: int) -> dict:
     Raises UserError for ranks below 1 or above gallery_size, and if there are none."""
     with refusing("ranks must be numbers"):
         rank = torch.as_tensor(rank, dtype=torch.float64, device="cpu")
-    within = rank.ndim == 1 and len(rank) and (rank.clamp(1, gallery_size) == rank).all()
-    refuse({f"ranks must be one or more numbers from 1 to {gallery_size}": not within})
+    refuse(
+        {
+            f"ranks must be one or more numbers from 1 to {gallery_size}": not (
+                rank.ndim == 1 and len(rank) and (rank.clamp(1, gallery_size) == rank).all()
+            )
+        }
+    )
     right = {f"R@{k}": int((rank <= k).sum()) for k in (1, 5, 10)}
     return {
         **{name: hits / len(rank) for name, hits in right.items()},

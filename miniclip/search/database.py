@@ -71,7 +71,7 @@ def followed(path: str | Path) -> Path:
     return Path(normal("", os.fspath(path)))
 
 
-@dataclass
+@dataclass(eq=False)  # arrays have no single answer to ==
 class Index:
     """The features of N pictures in a folder, and where the pictures are."""
 

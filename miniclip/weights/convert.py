@@ -134,8 +134,9 @@ def load_with_file(path, device="cpu", activation=None, image_size=None):
         for name in [n for n in want if n.startswith("visual.") and "positional" in n]:
             with contextlib.suppress(Exception):  # if the tensor is missing or odd, `build` says so
                 # in float32, because 16 or 8 bits would round what is interpolated
-                resized = resize_positions(state[name].float(), math.isqrt(len(want[name])))
-                state = state | {name: resized}
+                state = state | {
+                    name: resize_positions(state[name].float(), math.isqrt(len(want[name])))
+                }
     return (
         path,
         content,
@@ -172,8 +173,8 @@ def save_openclip(
     - any_tokenizer: also write a model that was trained on another vocabulary than open_clip's.
       Whoever uses the file must bring that tokenizer.
     - overwrite: replace a file that exists. If it is a link, the link is replaced, and the file
-      that it leads to stays as it is. The checkpoint of a run is never replaced, because the run
-      could not go on without the optimizer in it.
+      that it leads to stays as it is. The checkpoint and the best.pt of a run are never replaced,
+      because the run could not go on without them.
 
     Raises UserError if open_clip has no config for the model, or if the model was trained on
     another vocabulary and any_tokenizer is False.

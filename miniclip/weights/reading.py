@@ -237,7 +237,7 @@ def by_miniclip(path: Path) -> dict:
     """The notes in the file of weights at `path` if miniclip wrote it, otherwise {}.
 
     check_output uses it to decide whether the file may be replaced. Raises UserError for the
-    checkpoint of a run, because the run could not go on without the optimizer in it.
+    checkpoint of a run and for its best.pt, because the run could not go on without them.
     """
     try:
         notes = read(path)["notes"]
@@ -246,9 +246,8 @@ def by_miniclip(path: Path) -> dict:
     ours = archive.is_ours(notes)
     refuse(
         {
-            f"{path} is the checkpoint of a run, with its optimizer; choose another name": (
-                ours and "optimizer" in notes
-            )
+            f"{path} is the checkpoint or best.pt of a run, which could not go on without it; choose "
+            "another name": ours and not notes.keys().isdisjoint({"optimizer", "heldout_loss"})
         }
     )
     return notes if ours else {}

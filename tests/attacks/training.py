@@ -612,6 +612,11 @@ REFUSED = {
     "a_run_whose_folder_is_a_file": ("a part of this path is a file", "run --out pairs.csv"),
     "a_search_longer_than_the_context": ("make it shorter", f"evaluate --search '{'x ' * 20}'"),
     "an_evaluation_under_torchrun": ("without torchrun", "set WORLD_SIZE=2", "evaluate"),
+    "ranks_that_are_started_by_hand": (
+        "WORLD_SIZE in the environment is 2, but LOCAL_RANK is not set",
+        "set WORLD_SIZE=2",
+        "run",
+    ),
     "a_rank_above_the_number_of_ranks": (
         "RANK in the environment is not below WORLD_SIZE",
         "set LOCAL_RANK=0",

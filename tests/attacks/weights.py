@@ -497,7 +497,7 @@ def outputs_over_somebody_elses_files(folder):
     keeps("a.pt", lambda **how: save_average("a.pt", *average, **how))
     must_refuse("c.pt exists", save_average, "c.pt", *average)  # as best.pt of a run
     run = shutil.copy(WRITTEN / "run/checkpoint.pt", ".")
-    must_refuse("of a run, with its opt", save_average, run, *average, overwrite=True)
+    must_refuse("of a run, which could not", save_average, run, *average, overwrite=True)
 
 
 @attack(code=0)
@@ -505,11 +505,13 @@ def outputs_over_files_that_name_miniclip_and_over_a_run(folder):
     released = tiny_release(pytest.MonkeyPatch())
     torch.save({"library": "miniclip", "features": torch.ones(3)}, "feats.pt")
     save_file({"features": torch.ones(3)}, "feats.safetensors", {"made_by": "miniclip"})
+    edited(lambda state: state.update(heldout_loss=1.0))  # as best.pt
+    must_refuse("best.pt of a run", save_openclip, released, "c.pt", overwrite=True)
     edited(lambda state: state.update(optimizer={}))
     must_refuse("did not write it", save_openclip, released, "feats.pt")
     must_refuse("did not write it", save_openclip, released, "feats.safetensors")
     must_refuse("of a run", save_openclip, released, "c.pt", overwrite=True)
-    edited(dict)  # as best.pt of a run, without an optimizer
+    edited(dict)  # such as an average of two models
     must_refuse("c.pt exists; choose another name", save_openclip, released, "c.pt")
     os.symlink("c.pt", "link.pt")
     before = Path("c.pt").read_bytes()

@@ -167,6 +167,7 @@ def test_the_command_takes_folders_and_shards(shards, tmp_path, capsys, cache, m
     assert main(["curate", str(place), f"{listed}/", *options]) == 0
     said = capsys.readouterr().out
     assert f"{trained} pairs, of which 0 match no query" in said
+    assert "no such (a name that no pair has)" in said
     assert re.search(
         r"3 of \d queries had more than 4 pairs: \d+ pairs, of which 12 are kept", said
     )

@@ -17,7 +17,7 @@ from PIL import Image
 
 from miniclip.data import files, image_io, open_pairs
 from tests.data.tars import heic, save, write_csv
-from tests.shared import must_refuse
+from tests.shared import must_refuse, python
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0\ufeff"), min_size=1, max_size=20)
 ROWS = [("a.png", 'red, "very" red'), ("b.jpg", "a blue; flat | one"), ("sub/c.webp", "grün")]
@@ -139,6 +139,27 @@ def test_names_that_are_not_text_are_names_all_the_same(folder):
     pairs = open_pairs(folder)
     assert {*said(pairs).values()} == {("ÿhi there",)} and "é.png" in said(pairs)
     assert all(pairs.image(i).size == (20, 16) for i in range(len(pairs)))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no names in ASCII")
+def test_a_locale_of_ascii_gives_the_same_pairs_of_a_list_and_of_a_folder(tmp_path):
+    for name in ("gr\u00fcn.png", "\u732b.png"):
+        save(tmp_path / "p" / name).with_suffix(".txt").write_text("a cup")
+    path = write_csv(tmp_path, "filepath,caption\np/gr\u00fcn.png,a cup\np/x/../\u732b.png,a cup\n")
+    code = (
+        "import sys; from miniclip.data import open_pairs\n"
+        "for pairs in map(open_pairs, sys.argv[1:]):\n"
+        "    print(len(pairs), pairs.digest, *map(ascii, map(pairs.where, range(len(pairs)))))"
+    )
+    ascii, utf_8 = (
+        python("-c", code, path, tmp_path / "p", env=os.environ | more)
+        for more in (
+            dict(LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0"),
+            dict(PYTHONUTF8="1"),
+        )
+    )
+    assert ascii == utf_8 and ascii.startswith("2 ") and "p/\\u732b.png" in ascii
 
 
 def test_a_text_may_have_as_many_bytes_as_it_may_and_no_more(tmp_path):

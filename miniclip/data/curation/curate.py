@@ -40,6 +40,7 @@ from miniclip.common import (
     check_new,
     checked,
     command,
+    first_bytes,
     given,
     number,
     path,
@@ -203,8 +204,8 @@ def write_list(pairs: Pairs, out, found: Curated, overwrite: bool = True) -> Non
 def _is_list(path):
     """Whether a file begins as `write_list` begins it. No other file is replaced, because it may be a
     picture or a caption of the source, even one that was left out."""
-    with open(path, "rb") as file:
-        return file.readline(99).replace(b'"', b"") == ",".join(LIST_COLUMNS).encode() + b"\n"
+    start = first_bytes(path, 99).replace(b'"', b"").decode(errors="replace")
+    return start.startswith(",".join(LIST_COLUMNS) + "\n")
 
 
 @command(
@@ -230,14 +231,20 @@ def main(data, out, cap, min_count, min_pmi, names, overwrite, **source):
     pairs = open_pairs(data, **source)
     found = curate(pairs, cap, min_count, min_pmi, names)
     write_list(pairs, out, found, overwrite)
-    lost = found.pairs - found.before.sum()
-    print(f"{found.pairs:,} pairs, of which {lost:,} match no query; {len(found.kept):,} are kept")
+    print(
+        f"{found.pairs:,} pairs, of which {found.pairs - found.before.sum():,} match no query; "
+        f"{len(found.kept):,} are kept"
+    )
     large = found.before > cap
     before, after = (f"{counts[large].sum():,}" for counts in (found.before, found.after))
     print(
         f"{large.sum():,} of {len(large):,} queries had more than {cap:,} pairs: {before} pairs, "
         f"of which {after} are kept"
     )
-    print_skipped(pairs.skipped)
-    how = shell_line([*given("--data", data), *given("--keep", out)])
-    print(f"train on them with {how}, and with the options of the source that you gave here")
+    known = {*found.queries}
+    print_skipped(
+        pairs.skipped
+        + [(n, "a name that no pair has") for n in names if " ".join(words(n)) not in known]
+    )
+    options = shell_line([*given("--data", data), *given("--keep", out)])
+    print(f"train on them with {options}, and with the options of the source that you gave here")
