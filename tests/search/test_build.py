@@ -55,7 +55,7 @@ def test_every_picture_in_the_folder_and_below_is_in_it_with_its_features(
     assert "22 pictures in" in out and "22 read, 0 unchanged, 0 forgotten" in out
     assert "left out" not in out
     index = Index.open(tmp_path / ".miniclip")
-    assert index != Index.open(tmp_path / ".miniclip")  # which of its arrays would decide?
+    assert index != Index.open(tmp_path / ".miniclip")  # two openings, compared by identity
     assert index.paths == sorted(index.paths) and len(index) == 22
     assert {p.rpartition("/")[0] for p in index.paths} == {"", "below/deep 0", "below/deep 1"}
     agrees_with(index, checkpoint)
