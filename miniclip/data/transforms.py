@@ -197,7 +197,7 @@ def training_crop(image, image_size, rng, scale=(1.0, 1.0), out=None):
     The side of the square is u times the picture's short side, where u is uniform in `scale`. The
     place of the square is uniform. The paper's crop is the default scale, (1, 1). rng: a numpy
     Generator, from which three numbers are drawn. Raises UserError for a scale that is not two
-    numbers from 0 to 1, and for an image as Preprocess does.
+    numbers from 0 to 1, and for an image whose levels cannot be converted to 8 bits.
     """
     is_pair = isinstance(scale, (tuple, list)) and len(scale) == 2
     refuse(
