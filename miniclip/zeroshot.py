@@ -149,8 +149,9 @@ def encode_texts(model, tokenizer, texts: str | Iterable, batch_size: int = 512)
             "not read as UTF-8 in this locale; PYTHONUTF8=1 reads them so": odd
         }
     )
-    starts = range(0, len(texts), batch_size)
-    batches = (tokenizer(texts[k : k + batch_size], trim=True) for k in starts)
+    batches = (
+        tokenizer(texts[k : k + batch_size], trim=True) for k in range(0, len(texts), batch_size)
+    )
     return _encode(model, model.encode_text, batches)
 
 

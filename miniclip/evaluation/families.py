@@ -30,8 +30,11 @@ def with_names(pairs, indices, names):
     """The pictures that have a name among `names`: (their K indices, right (K, names) bool, which
     of the names each picture has). indices: the pictures to choose from."""
     column = {name: k for k, name in enumerate(names)}
-    found = [(i, [column[n] for n in pairs.names(i) if n in column]) for i in indices]
-    found = [(i, own) for i, own in found if own]
+    found = [
+        (i, own)
+        for i in indices
+        if (own := [column[name] for name in pairs.names(i) if name in column])
+    ]
     right = torch.zeros(len(found), len(names), dtype=torch.bool)
     for row, (_, own) in enumerate(found):
         right[row, own] = True

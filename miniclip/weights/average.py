@@ -44,10 +44,9 @@ def interpolate(start: dict, tuned: dict, alpha: float) -> dict:
         }
     )
     return {
-        name: (first if alpha < 0.5 else tuned[name]).clone()
-        if alpha in (0, 1) or not first.is_floating_point()
-        # the mean of two equal infinities would be NaN
-        else torch.lerp(first, tuned[name], alpha).where(first != tuned[name], first)
+        name: torch.lerp(first, tuned[name], alpha)
+        if first.is_floating_point()
+        else (first if alpha < 0.5 else tuned[name]).clone()
         for name, first in start.items()
     }
 

@@ -67,6 +67,16 @@ def test_a_picture_is_its_own_duplicate_and_a_blank_one_has_none():
     assert [len(found) for found in duplicates_of(known[:0], known)] == [0, 0]
 
 
+def test_a_channel_that_is_constant_in_both_pictures_does_not_count():
+    circle = (torch.arange(64.0) - 30).square()
+    inside = circle[:, None] + circle < 400
+    for colour in ([1, 0, 0], [0, 0, 1], [1, 1, 0], [0, 1, 1], [0.3, 0.6, 0.1]):
+        picture = torch.where(inside, torch.tensor(colour)[:, None, None], torch.tensor(1.0))[None]
+        found = duplicates_of(picture, torch.cat([picture.flip(3).roll(20, 3), picture]))
+        assert found[0] <= THRESHOLD and found[1] == 1, colour
+        assert duplicates_of(picture, picture.roll(20, 3))[0] > THRESHOLD
+
+
 def smooth(n, seed=0):
     """n random pictures, (n, 3, 64, 64), without fine detail."""
     coarse = torch.rand(n, 3, 8, 8, generator=torch.Generator().manual_seed(seed))

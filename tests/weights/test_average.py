@@ -57,20 +57,6 @@ def test_every_number_is_between_the_two_by_alpha_and_exact_at_the_ends(states, 
 
 
 @pytest.mark.parametrize(
-    "start, tuned, alpha, wanted",
-    [
-        (torch.inf, 1.0, 0, torch.inf),
-        (torch.inf, 1.0, 1, 1.0),
-        (1.0, torch.nan, 0, 1.0),
-        (-torch.inf, -torch.inf, 0.5, -torch.inf),
-    ],
-)
-def test_infinite_numbers_are_averaged(start, tuned, alpha, wanted):
-    states = [{"x": torch.tensor([number])} for number in (start, tuned)]
-    assert interpolate(*states, alpha)["x"].item() == wanted
-
-
-@pytest.mark.parametrize(
     "how, word",
     [
         (dict(name="vit_mini"), "vision_"),
