@@ -413,11 +413,19 @@ def number(kind: type, low: float = -1e15, high: float = 1e15) -> Callable[[str]
 
 
 def path(kind: type = Path) -> Callable[[str], Path | str]:
-    """An argparse type: a path, as a Path or a str, with ~ expanded. It must not be empty."""
+    """An argparse type: a path, as a Path or a str, with ~ expanded. It must not be empty. A Path
+    must not be an address, because pathlib would make a name of a folder of it."""
 
     def parse(text):
-        if not text.strip() or "\0" in text:
-            raise argparse.ArgumentTypeError("must be a path that is not empty")
+        refuse(
+            {
+                "must be a path that is not empty": not text.strip() or "\0" in text,
+                f"must be a path on this machine, and not the address {text[:80]}": (
+                    kind is Path and "://" in text
+                ),
+            },
+            argparse.ArgumentTypeError,
+        )
         return kind(os.path.expanduser(text))
 
     return parse

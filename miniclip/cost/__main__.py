@@ -10,7 +10,8 @@ from miniclip.training.config import Config
 @command("python -m miniclip.cost")
 def main(argv=None):
     """The command: print the plan."""
-    print(describe(plan_run(Config.parse(argv, "python -m miniclip.cost", __doc__))))
+    words = [*(sys.argv[1:] if argv is None else argv), "--plan"]
+    print(describe(plan_run(Config.parse(words, "python -m miniclip.cost", __doc__))))
 
 
 if __name__ == "__main__":

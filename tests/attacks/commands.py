@@ -209,6 +209,13 @@ IMPOSSIBLE = {  # name: (what is said, module, arguments)
         "lessons.studies.make_table",
         "/dev/null",
     ),
+    "pack_to_s3": (
+        "out: must be a path on this machine, and not the address s3://bucket/out",
+        "miniclip.data.__main__",
+        "pack",
+        "p.csv",
+        "s3://bucket/out",
+    ),
     "pack_late": (
         "pack must be the first word",
         "miniclip.data.__main__",
