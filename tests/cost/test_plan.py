@@ -368,3 +368,8 @@ def test_the_table_has_the_gflop_of_the_plan(measured):
 )
 def test_what_cannot_be_planned_is_said_in_one_sentence(how, sentence):
     must_refuse(sentence, plan, **{"model": "vit_b32", **how})
+
+
+def test_ranks_make_no_plan(monkeypatch, refused):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert "one process makes a plan" in refused(cost.main, "--data-pairs", 1000)
