@@ -135,8 +135,8 @@ def default_workers(device_type):
         return 0
     has_affinity = hasattr(os, "sched_getaffinity")
     cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-    own_cores = cores // process_group.told_by_torchrun("LOCAL_WORLD_SIZE", 1)
-    return max(1, min(own_cores - 1, MOST_WORKERS))
+    ranks = process_group.told_by_torchrun("LOCAL_WORLD_SIZE", 1)
+    return max(1, min(cores // ranks - 1, MOST_WORKERS))
 
 
 class _Parts(torch.utils.data.Dataset):

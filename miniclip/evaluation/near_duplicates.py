@@ -83,10 +83,10 @@ def near_duplicates(
             swap = crop_query[q, rank][:, None, None, None]
             a, b = _blur(some)[q], _blur(known[near[q, rank]])
             whole, cut = torch.where(swap, b, a), torch.where(swap, a, b)
-            fine = _sample(whole, some.new_tensor(BOXES[:1]).expand(len(q), 3))
-            left[q, rank] = _difference(cut, fine, box[q, rank])
-        best, which = left.min(1, keepdim=True)
-        found.append((best[:, 0], near.gather(1, which)[:, 0]))
+            everything = some.new_tensor(BOXES[:1]).expand(len(q), 3)
+            left[q, rank] = _difference(cut, _sample(whole, everything), box[q, rank])
+        best, which = left.min(1)
+        found.append((best, near.gather(1, which[:, None])[:, 0]))
     return tuple(map(torch.cat, zip(*found)))
 
 

@@ -79,7 +79,7 @@ def _update(folder, place, encoder, found, skipped, database):
     rows = database.execute("SELECT size, mtime, hash FROM pictures ORDER BY id").fetchall()
     others = "SELECT rowid FROM about UNION ALL SELECT first FROM blocks"
     before = index_in(database, place) if rows or database.execute(others).fetchone() else made
-    before.must_be_of(encoder)
+    before.must_be_of(encoder, made.digest)
     known = {name: row[:2] for name, row in zip(before.paths, rows)}
     has_moved = not before.root.is_dir() and len(found.items() & known.items()) >= len(known) / 2
     refuse(

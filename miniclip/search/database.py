@@ -126,9 +126,10 @@ class Index:
         }
         return [sentence for sentence, is_so in so.items() if is_so]
 
-    def must_be_of(self, encoder) -> None:
-        """Raise UserError unless this index was made with the model of this Encoder."""
-        digest = encoder.digest
+    def must_be_of(self, encoder, digest: str | None = None) -> None:
+        """Raise UserError unless this index was made with the model of this Encoder. digest: the
+        encoder's, if the caller has computed it already, which takes seconds for a large model."""
+        digest = encoder.digest if digest is None else digest
         refuse(
             {
                 f"{printable(self.place)} was made with the model {printable(self.file)} "

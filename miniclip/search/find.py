@@ -101,9 +101,9 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     """Find the k rows of `features` (N, E) that are nearest to a unit query (E,).
 
     Returns (cosines, rows): the cosines in fp32, and the numbers of the rows in int64. Each has the
-    shape (k,), or (N,) if N < k. The best row comes first. If two computed cosines
-    are equal, the earlier row comes first. The cosines of two equal rows may differ in the last
-    bit, because the place of a row in the product decides how its sum is rounded.
+    shape (k,), or (N,) if N < k. The best row comes first. If two computed cosines are equal, the
+    earlier row comes first. The cosines of two equal rows may differ in the last bit, because the
+    place of a row in the product decides how its sum is rounded.
 
     The search is exact: every row is compared, in fp32. Features in 16 bits are converted, BLOCK
     numbers at a time. Raises UserError if the query or one of the first BLOCK / E rows is not of

@@ -27,7 +27,7 @@ TOWERS = dict(
     vision_cfg=dict(image_size=224, layers=12, width=768, patch_size=16, head_width=64),
     text_cfg=dict(context_length=77, vocab_size=RELEASED_TOKENS, layers=12, width=512, heads=8),
 )
-# The settings that a config may have beside those of the towers. Any other one is refused.
+# A config may have these settings beside those of the towers. miniclip refuses any other setting.
 WHOLE = """embed_dim vision_cfg text_cfg multimodal_cfg quick_gelu custom_text init_logit_scale
     init_logit_bias nonscalar_logit_scale cast_dtype output_dict preprocess_cfg""".split()
 # Values of other settings that ask for nothing that miniclip lacks. A setting may also be false,

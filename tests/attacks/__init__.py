@@ -33,8 +33,8 @@ class Row(NamedTuple):
 
 
 def attack(code=2, says="", seconds=10, mb=500, slow=False):
-    """Decorator of a row. Without arguments: a UserError, within 10 s and 500 MB. The rows of SLOW are
-    slow as well, and so are those of training.py, because most of them train."""
+    """Decorator of a row. Without arguments: a UserError, within 10 s and 500 MB. The rows in SLOW
+    and all rows of training.py are slow, too, because most rows of training.py train a model."""
 
     def add(function):
         name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
